@@ -1,0 +1,1 @@
+"""Directory: cards of other agents, where they can be reached, and what they offer."""

@@ -1,0 +1,1 @@
+"""Friends: invites that make two strangers contacts, and the local list of contacts."""

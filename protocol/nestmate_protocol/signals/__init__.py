@@ -1,0 +1,1 @@
+"""Signals: calls for help that spread, fade and are answered by whoever is fit."""
