@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
+
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Channel
 from nestmate_protocol.errors import Fault

@@ -1,0 +1,1 @@
+"""The node: one core, one store and one network, kept going by one loop."""

@@ -1,0 +1,284 @@
+"""The shell around the core: one inbox, one loop, effects carried out in order.
+
+Everything that happens becomes an input, the core answers with effects, and the loop
+carries out each round in three steps: durable, then visible, then answered. All saves
+of a round share one batch (group commit). This file decides nothing: it knows neither
+what an input means nor why an effect was asked for.
+"""
+
+import logging
+import os
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVarTuple, Unpack, assert_never
+
+import trio
+
+from nestmate.errors import (
+    BusyError,
+    ConflictError,
+    DeniedError,
+    NodeError,
+    NotFoundError,
+    StoreError,
+    TimedOutError,
+    UsageError,
+)
+from nestmate.network.base import Clock, Network, NetworkInput
+from nestmate.node.events import EventFeed
+from nestmate.node.outgoing import Mailroom, Press
+from nestmate.store.base import KeyValue, Write
+from nestmate_protocol.core import Core
+from nestmate_protocol.effects import (
+    Announce,
+    Code,
+    Dial,
+    Effect,
+    Find,
+    HangUp,
+    Join,
+    Leave,
+    Notify,
+    Pin,
+    Provide,
+    Publish,
+    Refusal,
+    Reply,
+    Resolve,
+    Save,
+    Send,
+    Strike,
+)
+from nestmate_protocol.inputs import Abandon, Ask, Input, PeerDown, Request, Wakeup
+from nestmate_protocol.limits import COMMIT_RECORDS_MAX, INBOX_ITEMS_MAX
+
+_log = logging.getLogger("nestmate.node")
+
+IDLE_SECONDS_MAX = 3_600.0
+LOOKUPS_AT_ONCE_MAX = 16
+STORE_RETRY_SECONDS = 1.0
+
+_Args = TypeVarTuple("_Args")
+
+_ERRORS: dict[Code, type[NodeError]] = {
+    Code.FAILED: NodeError,
+    Code.INVALID: UsageError,
+    Code.DENIED: DeniedError,
+    Code.NOT_FOUND: NotFoundError,
+    Code.TIMED_OUT: TimedOutError,
+    Code.CONFLICT: ConflictError,
+    Code.BUSY: BusyError,
+}
+
+
+@dataclass(slots=True)
+class _Answer:
+    """Where one open request waits for its reply."""
+
+    ready: trio.Event = field(default_factory=trio.Event)
+    value: object = None
+
+
+class Shell:
+    """Runs one core on one store and one network."""
+
+    def __init__(
+        self, core: Core, store: KeyValue, network: Network, clock: Clock
+    ) -> None:
+        self.network = network
+        self.events = EventFeed(store)
+        self.crashes = 0
+        self.store_trouble = ""
+        self._core = core
+        self._store = store
+        self._clock = clock
+        self._next_request = 0
+        self._answers: dict[int, _Answer] = {}
+        self._unsaved: list[Write] = []
+        self._lookups = trio.CapacityLimiter(LOOKUPS_AT_ONCE_MAX)
+        self._inbox_in, self._inbox_out = trio.open_memory_channel[Input](
+            INBOX_ITEMS_MAX
+        )
+
+    def __repr__(self) -> str:
+        return f"<Shell {len(self._answers)} requests open, {self.events!r}>"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until left; the network runs only inside."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._mailroom = Mailroom(self.network, nursery)
+            self._press = Press(self.network, nursery, self._clock.now)
+            inbox: trio.MemorySendChannel[NetworkInput] = self._inbox_in  # type: ignore[assignment]  # wider channel, same items
+            async with self.network.running(inbox):
+                nursery.start_soon(self._loop)
+                try:
+                    yield
+                finally:
+                    nursery.cancel_scope.cancel()
+
+    async def ask(self, request: Request) -> object:
+        """Put one request to the core; raises the NodeError its refusal stands for."""
+        number = self._next_request = self._next_request + 1
+        answer = self._answers[number] = _Answer()
+        try:
+            await self._inbox_in.send(Ask(number, request))
+            await answer.ready.wait()
+        finally:
+            del self._answers[number]
+            if not answer.ready.is_set():
+                self._abandon(number)
+        if isinstance(answer.value, NodeError):
+            raise answer.value
+        if isinstance(answer.value, Refusal):
+            refusal = answer.value
+            raise _ERRORS[refusal.code](refusal.detail, refusal.hint)
+        return answer.value
+
+    def _abandon(self, number: int) -> None:
+        try:
+            self._inbox_in.send_nowait(Abandon(number))
+        except trio.WouldBlock:
+            return  # the core lets every request time out by itself
+
+    async def _loop(self) -> None:
+        while True:
+            for_round = await self._gather()
+            effects: list[Effect] = []
+            for item in for_round:
+                effects += self._handle(item)
+            await self._carry_out(effects)
+
+    async def _gather(self) -> list[Input]:
+        """Wait for the next input, then take along what has queued up meanwhile."""
+        items: list[Input] = []
+        with trio.move_on_after(self._seconds_to_wakeup()):
+            items.append(await self._inbox_out.receive())
+        if not items:
+            return [Wakeup()]
+        while len(items) < COMMIT_RECORDS_MAX:
+            try:
+                items.append(self._inbox_out.receive_nowait())
+            except trio.WouldBlock:
+                break
+        return items
+
+    def _seconds_to_wakeup(self) -> float:
+        due_ms = self._core.next_wakeup()
+        limit = STORE_RETRY_SECONDS if self._unsaved else IDLE_SECONDS_MAX
+        if due_ms is None:
+            return limit
+        return min(limit, max(0.0, (due_ms - self._clock.now().mono_ms) / 1000))
+
+    def _handle(self, item: Input) -> list[Effect]:
+        """One step of the core; a bug in it costs one input, not the node."""
+        try:
+            return self._core.handle(item, self._clock.now())
+        except Exception as bug:  # noqa: BLE001 - the guarded border of the core
+            self.crashes += 1
+            _log.error(
+                "bug input=%s\n%s", type(item).__name__, traceback.format_exc(limit=-8)
+            )
+            if isinstance(item, Ask):
+                sentence = f"this is a bug in nestmate: {bug!r}"
+                hint = "look into the log and report it"
+                return [Reply(item.request, Refusal(Code.FAILED, sentence, hint))]
+            return []
+        finally:
+            if isinstance(item, PeerDown):
+                self._mailroom.forget(item.peer)
+
+    async def _carry_out(self, effects: list[Effect]) -> None:
+        replies = [effect for effect in effects if isinstance(effect, Reply)]
+        notices = [effect for effect in effects if isinstance(effect, Notify)]
+        events, writes = self.events.record(notices, self._clock.now())
+        saves = [effect for effect in effects if isinstance(effect, Save)]
+        durable = any(save.durable for save in saves)
+        writes = [write for save in saves for write in save.writes] + writes
+        trouble = await self._commit(writes, durable=durable)
+        if trouble is not None and durable:
+            self._answer([Reply(reply.request, trouble) for reply in replies])
+            return
+        for effect in effects:
+            self._make_visible(effect)
+        self.events.tell(events)
+        self._answer(replies)
+
+    async def _commit(self, writes: list[Write], *, durable: bool) -> NodeError | None:
+        """Write one batch; what the disk refuses is kept and tried again."""
+        batch = self._unsaved + writes
+        if not batch:
+            return None
+        try:
+            if durable or self._unsaved:
+                await trio.to_thread.run_sync(self._write_durably, batch)
+            else:
+                self._store.write(batch, durable=False)
+        except StoreError as trouble:
+            self._unsaved = batch
+            self.store_trouble = str(trouble)
+            return trouble
+        self._unsaved = []
+        self.store_trouble = ""
+        return None
+
+    def _write_durably(self, batch: list[Write]) -> None:
+        self._store.write(batch, durable=True)
+
+    def _answer(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            answer = self._answers.get(reply.request)
+            if answer is not None:
+                answer.value = reply.response
+                answer.ready.set()
+
+    def _make_visible(self, effect: Effect) -> None:
+        network = self.network
+        match effect:
+            case Send():
+                self._mailroom.post(effect)
+            case Publish():
+                self._press.print(effect)
+            case Dial(peer, multiaddrs):
+                self._nursery.start_soon(network.dial, peer, multiaddrs)
+            case HangUp(peer):
+                self._nursery.start_soon(network.hang_up, peer)
+            case Join(topic):
+                self._nursery.start_soon(network.join, topic)
+            case Leave(topic):
+                self._nursery.start_soon(network.leave, topic)
+            case Provide(key):
+                self._look(network.provide, key)
+            case Find(key):
+                self._look(network.find, key)
+            case Announce(address, record):
+                self._look(network.announce, address, record)
+            case Resolve(address):
+                self._look(network.resolve, address)
+            case Pin(peer, pinned):
+                network.pin(peer, pinned=pinned)
+            case Strike(peer, fault):
+                network.strike(peer, fault)
+            case Save() | Reply() | Notify():
+                return
+            case _:
+                assert_never(effect)
+
+    def _look(
+        self, verb: Callable[[Unpack[_Args]], Awaitable[None]], *args: *_Args
+    ) -> None:
+        self._nursery.start_soon(self._look_in_turn, verb, args)
+
+    async def _look_in_turn(
+        self, verb: Callable[[Unpack[_Args]], Awaitable[None]], args: tuple[*_Args]
+    ) -> None:
+        async with self._lookups:
+            await verb(*args)
+
+
+def system_entropy(count: int) -> bytes:
+    """Bytes nobody can guess, from the operating system."""
+    return os.urandom(count)
