@@ -1,0 +1,264 @@
+"""Operations on friends: invite, join, and the contacts that come of it.
+
+Types and rows only; ``runs/friends.py`` carries them out.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from nestmate.errors import (
+    BusyError,
+    ConflictError,
+    DeniedError,
+    NotFoundError,
+    TimedOutError,
+)
+from nestmate.operations.row import Done, Operation, Request, Response, Timeout, Who
+from nestmate_protocol.limits import (
+    INVITE_CHARS_MAX,
+    INVITE_USES_MAX,
+    NAME_CHARS_MAX,
+)
+
+TrustText = Annotated[
+    Literal["unknown", "known", "trusted", "blocked"],
+    Meta(description="What we think of a contact; never sent to anybody."),
+]
+ContactName = Annotated[
+    str,
+    Meta(
+        description="What we call the contact; seen by this node only.",
+        max_length=NAME_CHARS_MAX,
+    ),
+]
+
+
+class InviteCreate(Request, frozen=True):
+    """Make one pasteable line that lets its bearer join us."""
+
+    uses: Annotated[
+        int, Meta(description="How often it works.", ge=1, le=INVITE_USES_MAX)
+    ] = 1
+    expires: Annotated[
+        float | str,
+        Meta(
+            description="How long it works, 30d at most: seconds, or text such as 24h.",
+            extra={"kind": "duration"},
+        ),
+    ] = "24h"
+    grants: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)], ...],
+        Meta(description="Names of grants that come with it.", max_length=16),
+    ] = ()
+
+
+class Invite(Response, frozen=True):
+    """The line to paste, and until when it works."""
+
+    invite: Annotated[str, Meta(description="One line (nestmate1…).")]
+    expires: Annotated[str, Meta(description="Until when it works (RFC 3339).")]
+    uses: Annotated[int, Meta(description="How often it works.")]
+
+
+class InviteJoin(Request, frozen=True):
+    """Take up an invite: connect to its issuer and become contacts."""
+
+    invite: Annotated[
+        str,
+        Meta(
+            description="The line a friend sent (nestmate1…).",
+            min_length=1,
+            max_length=INVITE_CHARS_MAX,
+        ),
+    ]
+    timeout: Timeout = 15.0
+
+
+class Joined(Response, frozen=True):
+    """We are contacts now."""
+
+    address: Annotated[str, Meta(description="The friend's address (nest1…).")]
+    short: Annotated[str, Meta(description="The address in eight characters.")]
+    name: Annotated[str, Meta(description="What we call the friend.")]
+
+
+class Contact(Response, frozen=True):
+    """One contact as this node knows it."""
+
+    address: Annotated[str, Meta(description="Its address (nest1…).")]
+    short: Annotated[str, Meta(description="The address in eight characters.")]
+    name: Annotated[str, Meta(description="What we call it.")]
+    trust: TrustText
+    added: Annotated[str, Meta(description="Since when (RFC 3339).")]
+    connected: Annotated[bool, Meta(description="Whether we are connected now.")]
+
+
+class ContactList(Request, frozen=True):
+    """Everyone we have a name for."""
+
+
+class Contacts(Response, frozen=True):
+    """All contacts, by name."""
+
+    contacts: list[Contact]
+
+
+class ContactShow(Request, frozen=True):
+    """One contact."""
+
+    who: Who
+
+
+class ContactAdd(Request, frozen=True):
+    """Give an address a local name."""
+
+    address: Annotated[
+        str, Meta(description="An address (nest1…).", min_length=1, max_length=128)
+    ]
+    name: ContactName = ""
+
+
+class ContactRename(Request, frozen=True):
+    """Call a contact something else."""
+
+    who: Who
+    name: Annotated[ContactName, Meta(min_length=1)]
+
+
+class ContactTrust(Request, frozen=True):
+    """Say what we think of a contact."""
+
+    who: Who
+    trust: TrustText
+
+
+class ContactBlock(Request, frozen=True):
+    """Cut every tie with a contact."""
+
+    who: Who
+
+
+class ContactRemove(Request, frozen=True):
+    """Forget a contact."""
+
+    who: Who
+
+
+ROWS_JOINING = (
+    Operation(
+        name="invite",
+        request=InviteCreate,
+        response=Invite,
+        run="friends:invite",
+        help="Make one pasteable line that lets a friend's node join yours.",
+        path="/v1/invites",
+        scope="own",
+        tool="invite",
+        errors=(BusyError,),
+    ),
+    Operation(
+        name="join",
+        request=InviteJoin,
+        response=Joined,
+        run="friends:join",
+        help="Take up an invite: connect to its issuer and become contacts.",
+        path="/v1/join",
+        scope="own",
+        tool="join",
+        arguments=("invite",),
+        errors=(DeniedError, ConflictError, TimedOutError),
+    ),
+)
+
+ROWS_CONTACTS = (
+    Operation(
+        name="contact.ls",
+        request=ContactList,
+        response=Contacts,
+        run="friends:contact_ls",
+        help="Everyone this node has a name for.",
+        path="/v1/contacts",
+        scope="read",
+        tool="contact",
+        action="ls",
+    ),
+    Operation(
+        name="contact.show",
+        request=ContactShow,
+        response=Contact,
+        run="friends:contact_show",
+        help="One contact.",
+        path="/v1/contacts/show",
+        scope="read",
+        tool="contact",
+        action="show",
+        arguments=("who",),
+        errors=(NotFoundError,),
+    ),
+    Operation(
+        name="contact.add",
+        request=ContactAdd,
+        response=Contact,
+        run="friends:contact_add",
+        help="Give an address a local name.",
+        path="/v1/contacts",
+        scope="own",
+        tool="contact",
+        action="add",
+        arguments=("address", "name"),
+        errors=(ConflictError, BusyError),
+    ),
+    Operation(
+        name="contact.rename",
+        request=ContactRename,
+        response=Contact,
+        run="friends:contact_rename",
+        help="Call a contact something else.",
+        path="/v1/contacts/rename",
+        scope="own",
+        tool="contact",
+        action="rename",
+        arguments=("who", "name"),
+        errors=(NotFoundError, ConflictError),
+    ),
+    Operation(
+        name="contact.trust",
+        request=ContactTrust,
+        response=Contact,
+        run="friends:contact_trust",
+        help="Say what you think of a contact: unknown, known, trusted or blocked.",
+        path="/v1/contacts/trust",
+        scope="own",
+        tool="contact",
+        action="trust",
+        arguments=("who", "trust"),
+        errors=(NotFoundError,),
+    ),
+    Operation(
+        name="contact.block",
+        request=ContactBlock,
+        response=Contact,
+        run="friends:contact_block",
+        help="Cut every tie with a contact.",
+        path="/v1/contacts/block",
+        scope="own",
+        tool="contact",
+        action="block",
+        arguments=("who",),
+        errors=(NotFoundError,),
+    ),
+    Operation(
+        name="contact.rm",
+        request=ContactRemove,
+        response=Done,
+        run="friends:contact_rm",
+        help="Forget a contact.",
+        path="/v1/contacts/rm",
+        scope="own",
+        tool="contact",
+        action="rm",
+        arguments=("who",),
+        errors=(NotFoundError,),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What carries operations out; loaded only where a node runs."""

@@ -1,0 +1,267 @@
+"""Operations on signals: ask for help, see who needs it, watch it happen.
+
+Types and rows only; ``runs/signals.py`` carries them out.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from nestmate.errors import BusyError, ConflictError, DeniedError, NotFoundError
+from nestmate.operations.events import EventPage, Since
+from nestmate.operations.row import (
+    Document,
+    Operation,
+    Request,
+    Response,
+    SkillName,
+    TaskText,
+    Timeout,
+)
+from nestmate_protocol.limits import (
+    IDEMPOTENCY_KEY_BYTES_MAX,
+    LEASE_SECONDS_DEFAULT,
+    SIGNAL_TTL_SECONDS_DEFAULT,
+    SKILL_CHARS_MAX,
+    TASKS_KNOWN_MAX,
+)
+
+StatusText = Literal["open", "granted", "done", "cancelled"]
+
+
+class SignalDeposit(Request, frozen=True):
+    """Ask whoever has a skill for help with one task."""
+
+    skill: SkillName
+    urgency: Annotated[
+        float,
+        Meta(description="How urgent it is, from 0 (whenever) to 1 (now).", ge=0, le=1),
+    ] = 0.5
+    body: Document = None
+    size: Annotated[
+        float | str,
+        Meta(
+            description="How much work it is at ordinary speed: seconds, or text such "
+            "as 90s.",
+            extra={"kind": "duration"},
+        ),
+    ] = 1.0
+    ttl: Annotated[
+        float | str,
+        Meta(
+            description="How long it stays open, 14d at most: seconds, or text such "
+            "as 1h.",
+            extra={"kind": "duration"},
+        ),
+    ] = SIGNAL_TTL_SECONDS_DEFAULT
+    lease: Annotated[
+        float | str,
+        Meta(
+            description="How long a worker may be silent before the task is given "
+            "away, 1s to 1h: seconds, or text.",
+            extra={"kind": "duration"},
+        ),
+    ] = LEASE_SECONDS_DEFAULT
+    half_life: Annotated[
+        float | str,
+        Meta(
+            description="How fast the signal fades: seconds, or text such as 60s; 0 "
+            "takes what the urgency suggests.",
+            extra={"kind": "duration"},
+        ),
+    ] = 0
+    deadline: Annotated[
+        str,
+        Meta(
+            description="Until when the result is of use: RFC 3339, or a duration from "
+            "now such as 15m; empty for no deadline.",
+            max_length=64,
+        ),
+    ] = ""
+    exclusive: Annotated[
+        bool,
+        Meta(description="It has side effects: never let two workers run it."),
+    ] = False
+    key: Annotated[
+        str,
+        Meta(
+            description="Makes a repeat of this deposit the same task; empty for a "
+            "new task each time.",
+            max_length=IDEMPOTENCY_KEY_BYTES_MAX,
+        ),
+    ] = ""
+
+
+class Deposited(Response, frozen=True):
+    """The task now exists."""
+
+    task: Annotated[str, Meta(description="The task id (task1…).")]
+
+
+class SignalList(Request, frozen=True):
+    """Which tasks are sensed here."""
+
+    skill: Annotated[
+        str,
+        Meta(
+            description="Only this skill; empty for all.",
+            max_length=SKILL_CHARS_MAX,
+            extra={"kind": "skill"},
+        ),
+    ] = ""
+    min_strength: Annotated[
+        float, Meta(description="Only signals at least this strong.", ge=0)
+    ] = 0.0
+    limit: Annotated[
+        int, Meta(description="How many at most.", ge=1, le=TASKS_KNOWN_MAX)
+    ] = 100
+
+
+class Task(Response, frozen=True):
+    """One task as seen from here; what is not known here is null or empty."""
+
+    task: Annotated[str, Meta(description="The task id (task1…).")]
+    skill: Annotated[str, Meta(description="The skill it asks for.")]
+    issuer: Annotated[str, Meta(description="Who asks (nest1…).")]
+    own: Annotated[bool, Meta(description="Whether we ask.")]
+    status: Annotated[StatusText, Meta(description="Where it stands.")]
+    urgency: Annotated[float, Meta(description="From 0 (whenever) to 1 (now).")]
+    strength: Annotated[
+        float, Meta(description="How strongly the signal is sensed here and now.")
+    ]
+    age_seconds: Annotated[float, Meta(description="Since its deposit.")]
+    generation: Annotated[int, Meta(description="The fence: how often it was opened.")]
+    holder: Annotated[
+        str | None, Meta(description="Who works on it (nest1…), if known.")
+    ]
+    body: Document
+    result: Document
+    reason: Annotated[str, Meta(description="Why it was given back last time.")]
+    deposits: Annotated[int, Meta(description="How many agents need it.")]
+
+
+class Signals(Response, frozen=True):
+    """Tasks sensed here, strongest first."""
+
+    signals: list[Task]
+
+
+class SignalShow(Request, frozen=True):
+    """Everything this node knows of one task."""
+
+    task: TaskText
+
+
+class SignalReinforce(Request, frozen=True):
+    """We need this too: add to somebody's task, or renew our own."""
+
+    task: TaskText
+
+
+class SignalWithdraw(Request, frozen=True):
+    """Cancel a task of our own; whoever works on it is told to stop."""
+
+    task: TaskText
+
+
+class SignalTail(Request, frozen=True):
+    """What happens to signals and tasks, as it happens."""
+
+    skill: Annotated[
+        str,
+        Meta(
+            description="Only this skill; empty for all.",
+            max_length=SKILL_CHARS_MAX,
+            extra={"kind": "skill"},
+        ),
+    ] = ""
+    since: Since = None
+    timeout: Timeout = 30.0
+
+
+class Acknowledged(Response, frozen=True):
+    """It is so."""
+
+    task: Annotated[str, Meta(description="The task id (task1…).")]
+    generation: Annotated[
+        int, Meta(description="The fence in force; 0 where there is none.")
+    ]
+
+
+ROW_DEPOSIT = Operation(
+    name="signal.deposit",
+    request=SignalDeposit,
+    response=Deposited,
+    run="signals:deposit",
+    help="Ask whoever has a skill for help with one task.",
+    path="/v1/signals",
+    scope="act",
+    tool="signal_deposit",
+    arguments=("skill",),
+    errors=(BusyError, ConflictError),
+)
+
+ROWS = (
+    Operation(
+        name="signal.ls",
+        request=SignalList,
+        response=Signals,
+        run="signals:ls",
+        help="The tasks sensed here, strongest first.",
+        path="/v1/signals",
+        scope="read",
+        tool="signal",
+        action="ls",
+    ),
+    Operation(
+        name="signal.show",
+        request=SignalShow,
+        response=Task,
+        run="signals:show",
+        help="Everything this node knows of one task, its result included.",
+        path="/v1/signals/show",
+        scope="read",
+        tool="signal",
+        action="show",
+        arguments=("task",),
+        errors=(NotFoundError,),
+    ),
+    Operation(
+        name="signal.reinforce",
+        request=SignalReinforce,
+        response=Acknowledged,
+        run="signals:reinforce",
+        help="Say that you need a task done as well, or still.",
+        path="/v1/signals/reinforce",
+        scope="act",
+        tool="signal",
+        action="reinforce",
+        arguments=("task",),
+        errors=(NotFoundError, ConflictError, BusyError),
+    ),
+    Operation(
+        name="signal.withdraw",
+        request=SignalWithdraw,
+        response=Acknowledged,
+        run="signals:withdraw",
+        help="Cancel a task of your own; whoever works on it is told to stop.",
+        path="/v1/signals/withdraw",
+        scope="act",
+        tool="signal",
+        action="withdraw",
+        arguments=("task",),
+        errors=(NotFoundError, DeniedError, ConflictError),
+    ),
+    Operation(
+        name="signal.tail",
+        request=SignalTail,
+        response=EventPage,
+        run="signals:tail",
+        help="What happens to signals and tasks, as it happens.",
+        path="/v1/signals/tail",
+        scope="read",
+        tool="signal",
+        action="tail",
+        stream=True,
+    ),
+)

@@ -1,0 +1,147 @@
+"""Operations on skills: what this agent offers, and who offers what it needs.
+
+Types and rows only; ``runs/skills.py`` carries them out.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from nestmate.errors import BusyError, NotFoundError
+from nestmate.operations.row import (
+    Done,
+    Operation,
+    Request,
+    Response,
+    Schema,
+    SkillName,
+    Timeout,
+)
+from nestmate_protocol.limits import SCHEMA_BYTES_MAX
+
+
+class SkillList(Request, frozen=True):
+    """What this agent offers."""
+
+
+class Skill(Response, frozen=True):
+    """One skill: a name, what goes in and out, and free-text hints."""
+
+    name: Annotated[str, Meta(description="The name others look for.")]
+    description: Annotated[str, Meta(description="What it does; not verified.")]
+    input_schema: Schema
+    output_schema: Schema
+    price: Annotated[
+        str, Meta(description="A decimal with a unit, such as 0.05 USDC; empty: free.")
+    ]
+
+
+class Skills(Response, frozen=True):
+    """All skills this agent offers."""
+
+    skills: list[Skill]
+
+
+class SkillAdd(Request, frozen=True):
+    """Offer a skill: into the card, into the DHT, and listen for its signals."""
+
+    name: SkillName
+    description: Annotated[
+        str, Meta(description="What it does.", max_length=SCHEMA_BYTES_MAX)
+    ] = ""
+    input_schema: Schema = None
+    output_schema: Schema = None
+    price: Annotated[
+        str,
+        Meta(description="A decimal with a unit, such as 0.05 USDC.", max_length=64),
+    ] = ""
+
+
+class SkillRemove(Request, frozen=True):
+    """Offer a skill no longer."""
+
+    name: SkillName
+
+
+class SkillFind(Request, frozen=True):
+    """Who offers a skill: what is known here, and what the DHT leads to."""
+
+    name: SkillName
+    limit: Annotated[
+        int, Meta(description="How many results at most.", ge=1, le=1000)
+    ] = 20
+    timeout: Timeout = 5.0
+
+
+class SkillResult(Response, frozen=True):
+    """One agent that offers the skill."""
+
+    address: Annotated[str, Meta(description="Its address (nest1…).")]
+    short: Annotated[str, Meta(description="The address in eight characters.")]
+    name: Annotated[str, Meta(description="What we call it; empty for nothing.")]
+    skill: Annotated[str, Meta(description="The skill it offers.")]
+    description: Annotated[str, Meta(description="What it does; not verified.")]
+    input_schema: Schema
+    output_schema: Schema
+    price: Annotated[str, Meta(description="A decimal with a unit; empty: free.")]
+    connected: Annotated[bool, Meta(description="Whether we are connected now.")]
+    addrs: Annotated[list[str], Meta(description="Where it is reached, as multiaddrs.")]
+
+
+class SkillResults(Response, frozen=True):
+    """Who offers it, best first."""
+
+    results: list[SkillResult]
+
+
+ROWS = (
+    Operation(
+        name="skill.ls",
+        request=SkillList,
+        response=Skills,
+        run="skills:ls",
+        help="What this agent offers.",
+        path="/v1/skills",
+        scope="read",
+        tool="skill",
+        action="ls",
+    ),
+    Operation(
+        name="skill.add",
+        request=SkillAdd,
+        response=Done,
+        run="skills:add",
+        help="Offer a skill, so that others find you and signals for it reach you.",
+        path="/v1/skills",
+        scope="act",
+        tool="skill",
+        action="add",
+        arguments=("name",),
+        errors=(BusyError,),
+    ),
+    Operation(
+        name="skill.rm",
+        request=SkillRemove,
+        response=Done,
+        run="skills:rm",
+        help="Offer a skill no longer.",
+        path="/v1/skills/rm",
+        scope="act",
+        tool="skill",
+        action="rm",
+        arguments=("name",),
+        errors=(NotFoundError,),
+    ),
+    Operation(
+        name="skill.find",
+        request=SkillFind,
+        response=SkillResults,
+        run="skills:find",
+        help="Who offers a skill: what is known here, and what the network leads to.",
+        path="/v1/skills/find",
+        scope="read",
+        tool="skill",
+        action="find",
+        arguments=("name",),
+    ),
+)
