@@ -1,0 +1,1 @@
+"""Identity: who an agent is, whatever its keys and hosts are today."""
