@@ -1,0 +1,127 @@
+"""Carries out the operations on signals."""
+
+import time
+
+from nestmate.operations.events import EventPage
+from nestmate.operations.forms import (
+    from_bytes,
+    identifier,
+    moment_ms,
+    plain,
+    seconds,
+    to_bytes,
+)
+from nestmate.operations.perform import Caller, Node
+from nestmate.operations.runs.asking import answer
+from nestmate.operations.runs.events import PAGE_EVENTS_MAX, read_page
+from nestmate.operations.signals import (
+    Acknowledged,
+    Deposited,
+    SignalDeposit,
+    SignalList,
+    SignalReinforce,
+    Signals,
+    SignalShow,
+    SignalTail,
+    SignalWithdraw,
+    Task,
+)
+from nestmate_protocol.ids import TaskId
+from nestmate_protocol.limits import (
+    LEASE_SECONDS_MAX,
+    LEASE_SECONDS_MIN,
+    SIGNAL_TTL_SECONDS_MAX,
+    TASK_BODY_BYTES_MAX,
+)
+from nestmate_protocol.signals import requests as core
+
+TAIL_KINDS = ("signal.*", "task.*", "claim.*")
+
+
+async def deposit(node: Node, request: SignalDeposit, _caller: Caller) -> Deposited:
+    """Ask whoever has a skill for help with one task."""
+    ttl = seconds(request.ttl, "ttl", 1, SIGNAL_TTL_SECONDS_MAX)
+    now_ms = int(time.time() * 1000)
+    task = core.DepositTask(
+        skill=request.skill,
+        urgency=request.urgency,
+        body=to_bytes(request.body, "body", TASK_BODY_BYTES_MAX),
+        size_seconds=seconds(request.size, "size", 0, SIGNAL_TTL_SECONDS_MAX),
+        ttl_seconds=int(ttl),
+        lease_seconds=int(
+            seconds(request.lease, "lease", LEASE_SECONDS_MIN, LEASE_SECONDS_MAX)
+        ),
+        half_life_seconds=int(
+            seconds(request.half_life, "half_life", 0, SIGNAL_TTL_SECONDS_MAX)
+        ),
+        deadline_ms=moment_ms(request.deadline, "deadline", now_ms),
+        exclusive=request.exclusive,
+        key=request.key.encode(),
+    )
+    made = await answer(node, task, core.Deposited)
+    return Deposited(task=made.task.text)
+
+
+async def ls(node: Node, request: SignalList, _caller: Caller) -> Signals:
+    """Which tasks are sensed here, strongest first."""
+    wish = core.ListSignals(request.skill, request.min_strength, request.limit)
+    views = await answer(node, wish, core.TaskViews)
+    return Signals(signals=[_show(view) for view in views.tasks])
+
+
+async def show(node: Node, request: SignalShow, _caller: Caller) -> Task:
+    """Everything this node knows of one task."""
+    task = identifier(TaskId, request.task, "task")
+    return _show(await answer(node, core.ShowTask(task), core.TaskView))
+
+
+async def reinforce(
+    node: Node, request: SignalReinforce, _caller: Caller
+) -> Acknowledged:
+    """We need this too."""
+    task = identifier(TaskId, request.task, "task")
+    return acknowledge(await answer(node, core.ReinforceTask(task), core.Acknowledged))
+
+
+async def withdraw(
+    node: Node, request: SignalWithdraw, _caller: Caller
+) -> Acknowledged:
+    """Cancel a task of our own."""
+    task = identifier(TaskId, request.task, "task")
+    return acknowledge(await answer(node, core.WithdrawTask(task), core.Acknowledged))
+
+
+async def tail(node: Node, request: SignalTail, _caller: Caller) -> EventPage:
+    """The next page of what happens to signals and tasks."""
+    return await read_page(
+        node,
+        since=request.since,
+        timeout=request.timeout,
+        kinds=TAIL_KINDS,
+        limit=PAGE_EVENTS_MAX,
+        skill=request.skill,
+    )
+
+
+def acknowledge(said: core.Acknowledged) -> Acknowledged:
+    """What the core acknowledged, as it is shown."""
+    return Acknowledged(task=said.task.text, generation=said.generation)
+
+
+def _show(view: core.TaskView) -> Task:
+    return Task(
+        task=view.task.text,
+        skill=plain(view.skill),
+        issuer=view.issuer.text,
+        own=view.own,
+        status=view.status.value,
+        urgency=view.urgency,
+        strength=view.strength,
+        age_seconds=view.age_seconds,
+        generation=view.generation,
+        holder=view.holder.text if view.holder else None,
+        body=from_bytes(view.body),
+        result=from_bytes(view.result),
+        reason=plain(view.reason),
+        deposits=view.deposits,
+    )
