@@ -5,21 +5,10 @@ This file knows nothing of how a request is met.
 
 from dataclasses import dataclass
 
+from nestmate_protocol.identity.cards import (
+    SkillOffer as SkillOffer,  # noqa: PLC0414 - requests speak of offers
+)
 from nestmate_protocol.ids import Address, DeviceKey, NetworkId, PeerId
-
-
-@dataclass(frozen=True, slots=True)
-class SkillOffer:
-    """One skill: a name, JSON Schemas of input and output, and free-text hints.
-
-    ``price`` is a decimal with a unit such as ``0.05 USDC``, empty for free.
-    """
-
-    name: str
-    description: str = ""
-    input_schema: str = ""
-    output_schema: str = ""
-    price: str = ""
 
 
 @dataclass(frozen=True, slots=True)
