@@ -1,0 +1,119 @@
+"""The human form of answers: a table where there are many, lines where there is one.
+
+Keyed by operation; what has no form of its own is shown field by field. This form
+may change at any time; scripts use ``--json``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nestmate.cli.output import show_fields, show_lines, show_table
+
+Answer = Mapping[str, Any]
+
+
+def show_human(name: str, answer: Answer) -> None:
+    """Print one answer for people."""
+    _FORMS.get(name, show_fields)(answer)
+
+
+def event_line(event: Answer) -> str:
+    """One event on one line."""
+    details = " ".join(f"{key}={value}" for key, value in event["details"].items())
+    parts = (event["at"], event["type"], event["ref"], details)
+    return "  ".join(part for part in parts if part)
+
+
+def _table(
+    key: str, empty: str, **columns: Callable[[Answer], object]
+) -> Callable[[Answer], None]:
+    def show(answer: Answer) -> None:
+        rows = [
+            [
+                "" if (cell := column(row)) is None else str(cell)
+                for column in columns.values()
+            ]
+            for row in answer[key]
+        ]
+        headings = [name.replace("_", " ").upper() for name in columns]
+        show_table(headings, rows, empty=empty)
+
+    return show
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s"
+
+
+def _findings(answer: Answer) -> None:
+    for finding in answer["findings"]:
+        show_lines(f"{finding['severity']:<8}{finding['text']}")
+        if finding["hint"]:
+            show_lines(f"{'':8}{finding['hint']}")
+
+
+def _events(answer: Answer) -> None:
+    show_lines(*map(event_line, answer["events"]))
+
+
+_FORMS: dict[str, Callable[[Answer], None]] = {
+    "invite": lambda answer: show_lines(answer["invite"]),
+    "join": lambda answer: show_lines(
+        f"You and {answer['name'] or answer['address']} are contacts now.",
+        answer["address"],
+    ),
+    "ping": lambda answer: show_lines(f"{answer['milliseconds']:.1f} ms"),
+    "doctor": _findings,
+    "contact.ls": _table(
+        "contacts",
+        "Nobody yet. Make an invite with `nestmate invite`.",
+        name=lambda c: c["name"],
+        trust=lambda c: c["trust"],
+        connected=lambda c: "yes" if c["connected"] else "no",
+        address=lambda c: c["address"],
+    ),
+    "peer.ls": _table(
+        "peers",
+        "No node is connected.",
+        name=lambda p: p["name"],
+        peer=lambda p: p["peer_id"],
+        at=lambda p: p["addr"],
+    ),
+    "skill.ls": _table(
+        "skills",
+        "Nothing is offered here. Offer something with `nestmate skill add NAME`.",
+        skill=lambda s: s["name"],
+        description=lambda s: s["description"],
+    ),
+    "skill.find": _table(
+        "results",
+        "Nobody known offers it.",
+        name=lambda r: r["name"],
+        skill=lambda r: r["skill"],
+        connected=lambda r: "yes" if r["connected"] else "no",
+        address=lambda r: r["address"],
+    ),
+    "signal.deposit": lambda answer: show_lines(answer["task"]),
+    "signal.ls": _table(
+        "signals",
+        "Nobody needs help.",
+        strength=lambda s: f"{s['strength']:.2f}",
+        skill=lambda s: s["skill"],
+        status=lambda s: s["status"],
+        age=lambda s: _seconds(s["age_seconds"]),
+        task=lambda s: s["task"],
+    ),
+    "claim.ls": _table(
+        "claims",
+        "Nothing is claimed here.",
+        skill=lambda c: c["skill"],
+        fence=lambda c: c["generation"],
+        left=lambda c: _seconds(c["seconds_left"]),
+        task=lambda c: c["task"],
+    ),
+    "event.wait": _events,
+    "peer.connect": lambda _: show_lines("Connected."),
+    "peer.disconnect": lambda _: show_lines("Disconnected."),
+    "contact.rm": lambda _: show_lines("Forgotten."),
+    "down": lambda _: show_lines("Stopping."),
+}

@@ -1,0 +1,102 @@
+"""Which commands there are, in which module each lives, and one line about it.
+
+Commands rendered from the table of operations need no module of their own. Only the
+module of the command that runs is loaded. A test holds this list against the table.
+This file loads nothing.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: its one line of help, and ``module:function`` if written by hand.
+
+    An entry without ``made_by`` is rendered from the operation of the same name.
+    """
+
+    help: str
+    made_by: str = ""
+
+
+GROUPS: dict[str, str] = {
+    "contact": "Local names and trust.",
+    "peer": "The nodes this one is connected to.",
+    "skill": "What I offer, and who offers what.",
+    "signal": "Ask for help, and see who needs it.",
+    "claim": "Take a task, keep it, finish it or give it back.",
+    "event": "What happened at this node.",
+    "key": "The keys of this home.",
+    "config": "The settings of this home.",
+    "testnet": "Real nodes on this machine.",
+}
+
+COMMANDS: dict[str, Entry] = {
+    "init": Entry("Make a home: keys, settings, a store.", "homes:init"),
+    "up": Entry("Run the node of this home.", "running:up"),
+    "down": Entry("Stop the node.", "running:down"),
+    "restart": Entry(
+        "Stop the node and start it again in the background.", "running:restart"
+    ),
+    "status": Entry("How this node is doing, and what to do next."),
+    "doctor": Entry("What is wrong here, and how to mend it.", "running:doctor"),
+    "version": Entry("Which release this is.", "running:version"),
+    "completion": Entry(
+        "Shell completion for bash, zsh or fish.", "running:completion"
+    ),
+    "id": Entry("Who this node is."),
+    "whois": Entry("Find an agent by address or name."),
+    "ping": Entry("Reach an agent and time one round trip."),
+    "invite": Entry("Make one line that lets a friend join you."),
+    "join": Entry("Take up a friend's invite."),
+    "contact ls": Entry("Everyone you have a name for."),
+    "contact show": Entry("One contact."),
+    "contact add": Entry("Give an address a local name."),
+    "contact rename": Entry("Call a contact something else."),
+    "contact trust": Entry("Say what you think of a contact."),
+    "contact block": Entry("Cut every tie with a contact."),
+    "contact rm": Entry("Forget a contact."),
+    "peer ls": Entry("The nodes this one is connected to."),
+    "peer connect": Entry("Connect to a node at a multiaddr."),
+    "peer disconnect": Entry("Close the connection to a node."),
+    "skill ls": Entry("What this node offers."),
+    "skill add": Entry("Offer a skill."),
+    "skill rm": Entry("Offer a skill no longer."),
+    "skill find": Entry("Who offers a skill."),
+    "signal deposit": Entry("Ask whoever has a skill for help."),
+    "signal ls": Entry("The tasks sensed here, strongest first."),
+    "signal show": Entry("Everything known of one task, its result included."),
+    "signal reinforce": Entry("Say that you need a task done as well, or still."),
+    "signal withdraw": Entry("Cancel a task of your own."),
+    "signal tail": Entry(
+        "What happens to signals and tasks, as it happens.", "tailing:signals"
+    ),
+    "claim take": Entry("Claim a task, or the best of a skill."),
+    "claim renew": Entry("Still working: ask for another term."),
+    "claim release": Entry("Give a task back for others."),
+    "claim done": Entry("The work is done; send the result."),
+    "claim fail": Entry("The work cannot be done here."),
+    "claim ls": Entry("The leases this node holds."),
+    "event wait": Entry("Wait for events, or read those that were missed."),
+    "event tail": Entry("Everything that happens, as it happens.", "tailing:events"),
+    "work": Entry("Do tasks of a skill with a command of yours.", "work:work"),
+    "mcp": Entry("Attach an MCP host: a pipe to the running node.", "running:mcp"),
+    "key rotate": Entry("Give this agent a new device key.", "homes:rotate"),
+    "config get": Entry("Show one setting, or all.", "homes:config_get"),
+    "config set": Entry("Change one setting.", "homes:config_set"),
+    "config path": Entry("Where the settings lie.", "homes:config_path"),
+    "simulate": Entry("Run the protocol in a seeded world.", "measuring:simulate"),
+    "bench": Entry("Measure this machine: raw limits beside ours.", "measuring:bench"),
+    "testnet up": Entry(
+        "Start N real nodes that know each other by invites.", "testnets:up"
+    ),
+    "testnet status": Entry("Which of them run.", "testnets:status"),
+    "testnet exec": Entry("Run a command at home of node K.", "testnets:execute"),
+    "testnet logs": Entry("What node K wrote into its log.", "testnets:logs"),
+    "testnet kill": Entry("End node K without warning.", "testnets:kill"),
+    "testnet pause": Entry("Freeze node K.", "testnets:pause"),
+    "testnet resume": Entry("Let node K go on.", "testnets:resume"),
+    "testnet start": Entry("Start node K again.", "testnets:start"),
+    "testnet down": Entry("Stop and remove all of them.", "testnets:down"),
+    "testnet demo": Entry("A story with five nodes, and its verdict.", "testnets:demo"),
+}

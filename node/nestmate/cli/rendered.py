@@ -1,0 +1,136 @@
+"""Commands rendered from the table of operations: fields become arguments and options.
+
+A field taken by position becomes an argument, every other an option; text becomes
+whatever type the request declares. ``@FILE`` reads a JSON field from a file. This
+file knows how fields become words, not what any operation means.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nestmate.cli.arguments import Arguments
+from nestmate.cli.human import show_human
+from nestmate.cli.output import show_json
+from nestmate.client import Client
+from nestmate.errors import UsageError
+from nestmate.operations.parameters import Parameter, parameters
+from nestmate.operations.row import Operation
+from nestmate.operations.table import BY_NAME
+
+FILE_BYTES_MAX = 1024 * 1024
+
+
+def render(path: str, help_line: str) -> click.Command:
+    """The command of one operation; ``signal ls`` renders ``signal.ls``."""
+    operation = BY_NAME[path.replace(" ", ".")]
+    fields = parameters(operation)
+
+    @click.pass_obj
+    def call(arguments: Arguments, **values: Any) -> None:
+        payload = {
+            each.name: _read(each, values[each.name])
+            for each in fields
+            if values[each.name] not in (None, ())
+        }
+        answer = Client(arguments.home).call(operation.name, payload)
+        if arguments.json:
+            show_json(answer)
+        else:
+            show_human(operation.name, answer)
+
+    return click.Command(
+        name=operation.verb,
+        callback=call,
+        params=[_parameter(operation, each) for each in fields],
+        help=operation.help,
+        short_help=help_line,
+    )
+
+
+def _parameter(operation: Operation, field: Parameter) -> click.Parameter:
+    complete = _completion(field)
+    if field.positional:
+        return click.Argument(
+            [field.name],
+            required=field.required,
+            type=_type(field),
+            shell_complete=complete,
+        )
+    text = field.help
+    if not field.required and field.default not in (None, "", (), False):
+        text += f" [default: {field.default}]"
+    return click.Option(
+        [f"--{option_name(operation, field)}", field.name],
+        required=field.required,
+        is_flag=field.kind == "flag",
+        default=False if field.kind == "flag" else None,
+        multiple=field.kind == "texts",
+        type=None if field.kind == "flag" else _type(field),
+        help=text,
+        shell_complete=complete,
+    )
+
+
+def option_name(operation: Operation, field: Parameter) -> str:
+    """The option a field becomes; some read better under another name."""
+    return _OPTION_NAMES.get((operation.name, field.name), field.name).replace("_", "-")
+
+
+_OPTION_NAMES = {
+    ("invite", "grants"): "grant",
+    ("skill.add", "input_schema"): "input-schema",
+    ("event.wait", "kinds"): "type",
+}
+
+
+def _type(field: Parameter) -> click.ParamType:
+    match field.kind:
+        case "number":
+            return click.FLOAT
+        case "integer":
+            return click.INT
+        case "choice":
+            return click.Choice(field.choices)
+        case _:
+            return click.STRING
+
+
+def _read(field: Parameter, value: Any) -> Any:
+    """The JSON value a word stands for."""
+    if field.kind == "json":
+        return read_document(value)
+    return list(value) if field.kind == "texts" else value
+
+
+def read_document(word: str) -> Any:
+    """JSON if it is JSON, else the text itself; ``@FILE`` reads it from a file."""
+    if word.startswith("@"):
+        try:
+            data = Path(word[1:]).read_bytes()[: FILE_BYTES_MAX + 1]
+        except OSError as error:
+            raise UsageError(
+                f"{word[1:]} cannot be read: {error.strerror}.",
+                "Write @FILE with a file that is there, or the JSON itself.",
+            ) from error
+        if len(data) > FILE_BYTES_MAX:
+            raise UsageError(f"{word[1:]} is larger than {FILE_BYTES_MAX} bytes.")
+        word = data.decode(errors="replace")
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+def _completion(field: Parameter) -> Any:
+    if field.kind not in {"who", "task", "skill"}:
+        return None
+
+    def complete(_ctx: click.Context, _param: click.Parameter, start: str) -> list[str]:
+        from nestmate.cli.completing import values  # noqa: PLC0415 - only on a tab
+
+        return [value for value in values(field.kind) if value.startswith(start)]
+
+    return complete

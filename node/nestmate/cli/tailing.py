@@ -1,0 +1,61 @@
+"""Commands that follow what happens: NDJSON for scripts, a line each for people.
+
+A page is asked for again and again from the last number seen, so nothing is missed
+between two pages. This file knows no event.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from nestmate.cli.arguments import Arguments
+from nestmate.cli.human import event_line
+from nestmate.cli.output import show_json, show_lines
+from nestmate.client import Client
+
+PAGE_SECONDS = 25.0
+
+_since = click.option("--since", type=int, help="Begin after this number.")
+
+
+@click.command()
+@click.option("--skill", default="", help="Only this skill.")
+@_since
+@click.pass_obj
+def signals(arguments: Arguments, skill: str, since: int | None) -> None:
+    """What happens to signals and tasks, as it happens, until interrupted."""
+    _follow(arguments, "signal.tail", {"skill": skill}, since)
+
+
+@click.command()
+@click.option("--type", "kinds", multiple=True, help="Only these, such as task.*.")
+@_since
+@click.pass_obj
+def events(arguments: Arguments, kinds: tuple[str, ...], since: int | None) -> None:
+    """Everything that happens at this node, as it happens, until interrupted."""
+    _follow(arguments, "event.wait", {"kinds": list(kinds)}, since)
+
+
+def _follow(
+    arguments: Arguments, name: str, filters: Mapping[str, Any], since: int | None
+) -> None:
+    client = Client(arguments.home)
+    show: Callable[[Any], None] = (
+        show_json if arguments.json else lambda event: show_lines(event_line(event))
+    )
+    while True:
+        page = client.call(name, {**filters, "since": since, "timeout": PAGE_SECONDS})
+        if page["lagged"]:
+            show(
+                {
+                    "seq": page["seq"],
+                    "type": "lagged",
+                    "at": "",
+                    "ref": None,
+                    "details": {},
+                }
+            )
+        for event in page["events"]:
+            show(event)
+        since = page["seq"]
