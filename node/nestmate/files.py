@@ -20,7 +20,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises OSError; the old file is then untouched.
     """
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.new")
+    neighbour = path.with_name(f".{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(neighbour, flags, PRIVATE_FILE), "wb") as file:

@@ -1,15 +1,21 @@
 """The store port: ordered keys, atomic batches, and honesty about what was lost.
 
-Nothing here knows LevelDB, and nothing above here may. Both twins pass the suite in
-``tests/node/store_contract.py``.
+Keys are 1 to 1,024 bytes and do not begin with a zero byte, which the store keeps for
+itself. Nothing here knows LevelDB, and nothing above here may. Both twins pass the
+suite in ``tests/node/store_contract.py``.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+from nestmate.errors import StoreError
 
 Write = tuple[bytes, bytes | None]
+
+KEY_BYTES_MAX: Final = 1_024
+RESERVED: Final = b"\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +23,8 @@ class BootReport:
     """What opening the store found out; an empty ``lost_batches`` is good news.
 
     ``incarnation`` is 16 fresh random bytes of this boot. ``lost_batches`` counts
-    batches the head file vouches for that the database no longer holds.
+    batches the head file vouches for that the database no longer holds; when the
+    database was ``repaired`` it is the least that is missing.
     """
 
     incarnation: bytes
@@ -41,13 +48,25 @@ class KeyValue(Protocol):
     def scan(
         self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """All pairs under a prefix in key order, optionally from ``start`` on."""
+        """All pairs under a prefix in key order, as they are at this moment.
+
+        ``start`` is the first key to come if it exists, also when going in
+        ``reverse``, from the highest key down.
+        """
         ...
 
     def write(self, writes: Iterable[Write], *, durable: bool) -> None:
         """Apply one atomic batch; with ``durable`` it survives a power cut.
 
         Raises StoreError when the disk refuses; nothing of the batch is then seen.
+        """
+        ...
+
+    def vouch(self) -> None:
+        """Bring the head up to date with the last durable batch.
+
+        Durable writes do so at most once a second; a node calls this when it rests,
+        so that the last writes of a burst are vouched for too.
         """
         ...
 
@@ -58,3 +77,19 @@ class KeyValue(Protocol):
     def close(self) -> None:
         """Give the lock back; idempotent."""
         ...
+
+
+def check_key(key: bytes) -> None:
+    """Raise StoreError for a key no store takes."""
+    if not 0 < len(key) <= KEY_BYTES_MAX or key.startswith(RESERVED):
+        raise StoreError(f"{key[:32]!r} is no key for a store.")
+
+
+def key_range(prefix: bytes) -> tuple[bytes, bytes | None]:
+    """The first key under a prefix and the first one after it, None for no such."""
+    if not prefix:
+        return b"\1", None
+    trimmed = prefix.rstrip(b"\xff")
+    if not trimmed:
+        return prefix, None
+    return prefix, trimmed[:-1] + bytes([trimmed[-1] + 1])
