@@ -1,14 +1,13 @@
 """Operations on agents: who we are, who somebody is, whether they can be reached.
 
-Types and rows only; ``runs/agents.py`` carries them out.
+Types only; ``runs/agents.py`` carries them out.
 """
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from nestmate.errors import NotFoundError, TimedOutError
-from nestmate.operations.row import Operation, Request, Response, Timeout, Who
+from nestmate.operations.fields import Request, Response, Timeout, Who
 from nestmate.operations.skills import Skill
 
 
@@ -65,41 +64,3 @@ class Pong(Response, frozen=True):
 
     address: Annotated[str, Meta(description="The address that answered.")]
     milliseconds: Annotated[float, Meta(description="One round trip.")]
-
-
-ROWS = (
-    Operation(
-        name="id",
-        request=IdShow,
-        response=Agent,
-        run="agents:show_self",
-        help="Who this node is: address, peer id and where it is reached.",
-        path="/v1/id",
-        scope="read",
-        tool="id",
-    ),
-    Operation(
-        name="whois",
-        request=AgentFind,
-        response=Agent,
-        run="agents:whois",
-        help="Find an agent by address or local name, anywhere in the network.",
-        path="/v1/whois",
-        scope="read",
-        tool="whois",
-        arguments=("who",),
-        errors=(NotFoundError, TimedOutError),
-    ),
-    Operation(
-        name="ping",
-        request=AgentPing,
-        response=Pong,
-        run="agents:ping",
-        help="Reach an agent wherever it is now and time one round trip.",
-        path="/v1/ping",
-        scope="act",
-        tool="ping",
-        arguments=("who",),
-        errors=(NotFoundError, TimedOutError),
-    ),
-)

@@ -1,29 +1,20 @@
 """Operations on claims: take a task, keep it, finish it or give it back.
 
-Types and rows only; ``runs/claims.py`` carries them out.
+Types only; ``runs/claims.py`` carries them out.
 """
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from nestmate.errors import (
-    BusyError,
-    ConflictError,
-    DeniedError,
-    NotFoundError,
-    TimedOutError,
-)
-from nestmate.operations.row import (
+from nestmate.operations.fields import (
     Document,
-    Operation,
     Request,
     Response,
     TaskText,
     Timeout,
     Wait,
 )
-from nestmate.operations.signals import Acknowledged
 from nestmate_protocol.limits import REASON_CHARS_MAX, SKILL_CHARS_MAX
 
 Reason = Annotated[
@@ -104,83 +95,3 @@ class ClaimFail(Request, frozen=True):
 
     task: TaskText
     reason: Annotated[Reason, Meta(min_length=1)]
-
-
-ROW_TAKE = Operation(
-    name="claim.take",
-    request=ClaimTake,
-    response=Claim,
-    run="claims:take",
-    help="Claim one named task, or the best one of a skill as it comes along.",
-    path="/v1/claims",
-    scope="act",
-    tool="claim_take",
-    arguments=("task",),
-    errors=(NotFoundError, ConflictError, TimedOutError, BusyError),
-)
-
-ROW_DONE = Operation(
-    name="claim.done",
-    request=ClaimDone,
-    response=Acknowledged,
-    run="claims:done",
-    help="Hand in the result of a task you hold.",
-    path="/v1/claims/done",
-    scope="act",
-    tool="claim_done",
-    arguments=("task",),
-    errors=(NotFoundError, ConflictError, TimedOutError),
-)
-
-ROWS = (
-    Operation(
-        name="claim.renew",
-        request=ClaimRenew,
-        response=Acknowledged,
-        run="claims:renew",
-        help="Still working: ask the issuer for another term of the lease.",
-        path="/v1/claims/renew",
-        scope="act",
-        tool="claim",
-        action="renew",
-        arguments=("task",),
-        errors=(NotFoundError, ConflictError),
-    ),
-    Operation(
-        name="claim.release",
-        request=ClaimRelease,
-        response=Acknowledged,
-        run="claims:release",
-        help="Give a task back for others, with whatever was achieved so far.",
-        path="/v1/claims/release",
-        scope="act",
-        tool="claim",
-        action="release",
-        arguments=("task",),
-        errors=(NotFoundError, ConflictError),
-    ),
-    Operation(
-        name="claim.fail",
-        request=ClaimFail,
-        response=Acknowledged,
-        run="claims:fail",
-        help="Say that a task cannot be done here; it opens again for others.",
-        path="/v1/claims/fail",
-        scope="act",
-        tool="claim",
-        action="fail",
-        arguments=("task",),
-        errors=(NotFoundError, ConflictError, DeniedError),
-    ),
-    Operation(
-        name="claim.ls",
-        request=ClaimList,
-        response=Claims,
-        run="claims:ls",
-        help="The leases this node holds.",
-        path="/v1/claims",
-        scope="read",
-        tool="claim",
-        action="ls",
-    ),
-)

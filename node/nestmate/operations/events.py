@@ -1,13 +1,13 @@
 """Operations on events: what happened at this node, one page at a time.
 
-Types and rows only; ``runs/events.py`` carries them out.
+Types only; ``runs/events.py`` carries them out.
 """
 
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from nestmate.operations.row import Operation, Request, Response, Timeout
+from nestmate.operations.fields import Request, Response, Timeout
 from nestmate_protocol.limits import EVENTS_KEPT_MAX
 
 Since = Annotated[
@@ -53,18 +53,3 @@ class EventPage(Response, frozen=True):
     lagged: Annotated[
         bool, Meta(description="Whether older events were lost to this reader.")
     ]
-
-
-ROWS = (
-    Operation(
-        name="event.wait",
-        request=EventWait,
-        response=EventPage,
-        run="events:wait",
-        help="Wait for events, or read those that were missed.",
-        path="/v1/events",
-        scope="read",
-        tool="events_wait",
-        stream=True,
-    ),
-)

@@ -1,20 +1,13 @@
 """Operations on friends: invite, join, and the contacts that come of it.
 
-Types and rows only; ``runs/friends.py`` carries them out.
+Types only; ``runs/friends.py`` carries them out.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nestmate.errors import (
-    BusyError,
-    ConflictError,
-    DeniedError,
-    NotFoundError,
-    TimedOutError,
-)
-from nestmate.operations.row import Done, Operation, Request, Response, Timeout, Who
+from nestmate.operations.fields import Request, Response, Timeout, Who
 from nestmate_protocol.limits import (
     INVITE_CHARS_MAX,
     INVITE_USES_MAX,
@@ -143,122 +136,3 @@ class ContactRemove(Request, frozen=True):
     """Forget a contact."""
 
     who: Who
-
-
-ROWS_JOINING = (
-    Operation(
-        name="invite",
-        request=InviteCreate,
-        response=Invite,
-        run="friends:invite",
-        help="Make one pasteable line that lets a friend's node join yours.",
-        path="/v1/invites",
-        scope="own",
-        tool="invite",
-        errors=(BusyError,),
-    ),
-    Operation(
-        name="join",
-        request=InviteJoin,
-        response=Joined,
-        run="friends:join",
-        help="Take up an invite: connect to its issuer and become contacts.",
-        path="/v1/join",
-        scope="own",
-        tool="join",
-        arguments=("invite",),
-        errors=(DeniedError, ConflictError, TimedOutError),
-    ),
-)
-
-ROWS_CONTACTS = (
-    Operation(
-        name="contact.ls",
-        request=ContactList,
-        response=Contacts,
-        run="friends:contact_ls",
-        help="Everyone this node has a name for.",
-        path="/v1/contacts",
-        scope="read",
-        tool="contact",
-        action="ls",
-    ),
-    Operation(
-        name="contact.show",
-        request=ContactShow,
-        response=Contact,
-        run="friends:contact_show",
-        help="One contact.",
-        path="/v1/contacts/show",
-        scope="read",
-        tool="contact",
-        action="show",
-        arguments=("who",),
-        errors=(NotFoundError,),
-    ),
-    Operation(
-        name="contact.add",
-        request=ContactAdd,
-        response=Contact,
-        run="friends:contact_add",
-        help="Give an address a local name.",
-        path="/v1/contacts",
-        scope="own",
-        tool="contact",
-        action="add",
-        arguments=("address", "name"),
-        errors=(ConflictError, BusyError),
-    ),
-    Operation(
-        name="contact.rename",
-        request=ContactRename,
-        response=Contact,
-        run="friends:contact_rename",
-        help="Call a contact something else.",
-        path="/v1/contacts/rename",
-        scope="own",
-        tool="contact",
-        action="rename",
-        arguments=("who", "name"),
-        errors=(NotFoundError, ConflictError),
-    ),
-    Operation(
-        name="contact.trust",
-        request=ContactTrust,
-        response=Contact,
-        run="friends:contact_trust",
-        help="Say what you think of a contact: unknown, known, trusted or blocked.",
-        path="/v1/contacts/trust",
-        scope="own",
-        tool="contact",
-        action="trust",
-        arguments=("who", "trust"),
-        errors=(NotFoundError,),
-    ),
-    Operation(
-        name="contact.block",
-        request=ContactBlock,
-        response=Contact,
-        run="friends:contact_block",
-        help="Cut every tie with a contact.",
-        path="/v1/contacts/block",
-        scope="own",
-        tool="contact",
-        action="block",
-        arguments=("who",),
-        errors=(NotFoundError,),
-    ),
-    Operation(
-        name="contact.rm",
-        request=ContactRemove,
-        response=Done,
-        run="friends:contact_rm",
-        help="Forget a contact.",
-        path="/v1/contacts/rm",
-        scope="own",
-        tool="contact",
-        action="rm",
-        arguments=("who",),
-        errors=(NotFoundError,),
-    ),
-)

@@ -1,18 +1,15 @@
 """Operations on peers: the nodes this one is connected to.
 
-Types and rows only; ``runs/peers.py`` carries them out.
+Types only; ``runs/peers.py`` carries them out.
 """
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from nestmate.errors import NotFoundError, TimedOutError
-from nestmate.operations.row import (
+from nestmate.operations.fields import (
     WHO_CHARS_MAX,
-    Done,
     Multiaddr,
-    Operation,
     Request,
     Response,
     Timeout,
@@ -61,44 +58,3 @@ class PeerDisconnect(Request, frozen=True):
             extra={"kind": "who"},
         ),
     ]
-
-
-ROWS = (
-    Operation(
-        name="peer.ls",
-        request=PeerList,
-        response=Peers,
-        run="peers:ls",
-        help="The nodes this one is connected to.",
-        path="/v1/peers",
-        scope="read",
-        tool="peer",
-        action="ls",
-    ),
-    Operation(
-        name="peer.connect",
-        request=PeerConnect,
-        response=Done,
-        run="peers:connect",
-        help="Dial a node by its multiaddr.",
-        path="/v1/peers/connect",
-        scope="own",
-        tool="peer",
-        action="connect",
-        arguments=("multiaddr",),
-        errors=(TimedOutError,),
-    ),
-    Operation(
-        name="peer.disconnect",
-        request=PeerDisconnect,
-        response=Done,
-        run="peers:disconnect",
-        help="Close the connection to a node, and do not redial it until asked.",
-        path="/v1/peers/disconnect",
-        scope="own",
-        tool="peer",
-        action="disconnect",
-        arguments=("peer",),
-        errors=(NotFoundError,),
-    ),
-)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from nestmate.errors import DeniedError, NodeError, NotFoundError, UsageError
-from nestmate.operations.row import Operation, Request, Response, Scope
+from nestmate.operations.fields import Request, Response
+from nestmate.operations.row import Operation, Scope
 from nestmate.operations.table import BY_NAME
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def perform(
     request = decode(operation, payload)
     began, outcome = time.monotonic(), "abandoned"
     try:
-        response = await operation.load()(node, request, caller)
+        response = await operation.function(node, request, caller)
         outcome = "ok"
     except NodeError as error:
         outcome = error.code

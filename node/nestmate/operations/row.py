@@ -1,98 +1,21 @@
-"""What one row of the table of operations is made of, and the types its fields share.
+"""What one row of the table of operations is made of.
 
-Rows name the function that carries them out as text, so that a command can read the
-whole table without loading the node. This file knows no operation.
+A row names its types and the function that carries it out as text; they are loaded
+when somebody wants them. This file knows no operation.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-from msgspec import Meta
-
-from nestmate.errors import NodeError, UsageError
-from nestmate_protocol.limits import MULTIADDR_CHARS_MAX, SKILL_CHARS_MAX
+from nestmate.errors import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from nestmate.operations.fields import Request, Response
+
 Scope = Literal["read", "act", "own"]
-WHO_CHARS_MAX = 128
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked for; a field nobody knows is refused, because it is a mistake."""
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """What is answered; every key is always there, ``null`` where nothing is known."""
-
-
-Who = Annotated[
-    str,
-    Meta(
-        description="An agent: its address (nest1…) or the local name of a contact.",
-        min_length=1,
-        max_length=WHO_CHARS_MAX,
-        extra={"kind": "who"},
-    ),
-]
-TaskText = Annotated[
-    str,
-    Meta(description="A task id (task1…).", max_length=128, extra={"kind": "task"}),
-]
-SkillName = Annotated[
-    str,
-    Meta(
-        description="The name of a skill.",
-        min_length=1,
-        max_length=SKILL_CHARS_MAX,
-        extra={"kind": "skill"},
-    ),
-]
-Multiaddr = Annotated[
-    str,
-    Meta(
-        description="A libp2p multiaddr that ends in /p2p/PEER.",
-        min_length=1,
-        max_length=MULTIADDR_CHARS_MAX,
-    ),
-]
-Timeout = Annotated[
-    float | str,
-    Meta(
-        description="How long to wait at most, 300 s or less: seconds, or text such "
-        "as 90s or 5m.",
-        extra={"kind": "duration"},
-    ),
-]
-Wait = Annotated[
-    float | str,
-    Meta(
-        description="How long to wait for the other side, 0 for not at all: seconds, "
-        "or text such as 90s or 5m.",
-        extra={"kind": "duration"},
-    ),
-]
-Document = Annotated[
-    Any,
-    Meta(
-        description="Any JSON value or text; bytes that are neither are written "
-        '{"base64": "…"}.',
-        extra={"kind": "json"},
-    ),
-]
-Schema = Annotated[
-    dict[str, Any] | bool | None,
-    Meta(description="A JSON Schema, or null for none.", extra={"kind": "json"}),
-]
-
-
-class Done(Response, frozen=True):
-    """It is so."""
-
-    done: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +29,8 @@ class Operation:
     """
 
     name: str
-    request: type[Request]
-    response: type[Response]
+    asks: str
+    answers: str
     run: str
     help: str
     path: str
@@ -115,7 +38,7 @@ class Operation:
     tool: str
     action: str = ""
     arguments: tuple[str, ...] = ()
-    errors: tuple[type[NodeError], ...] = field(default=(UsageError,))
+    errors: tuple[type[NodeError], ...] = ()
     stream: bool = False
 
     @property
@@ -133,10 +56,27 @@ class Operation:
         """The HTTP method: what only reads is GET, the rest is POST."""
         return "GET" if self.scope == "read" else "POST"
 
-    def load(self) -> "Callable[..., Awaitable[Response]]":
-        """The function that carries it out: async (node, request, caller)."""
-        module, _, function = self.run.partition(":")
-        found: Callable[..., Awaitable[Response]] = getattr(
-            import_module(f"nestmate.operations.runs.{module}"), function
+    @property
+    def request(self) -> "type[Request]":
+        """The type of what is asked for."""
+        found: type[Request] = _load("nestmate.operations.", self.asks)
+        return found
+
+    @property
+    def response(self) -> "type[Response]":
+        """The type of what is answered."""
+        found: type[Response] = _load("nestmate.operations.", self.answers)
+        return found
+
+    @property
+    def function(self) -> "Callable[..., Awaitable[Response]]":
+        """What carries it out: async (node, request, caller)."""
+        found: Callable[..., Awaitable[Response]] = _load(
+            "nestmate.operations.runs.", self.run
         )
         return found
+
+
+def _load(package: str, place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(package + module), name)

@@ -1,17 +1,15 @@
 """Operations on signals: ask for help, see who needs it, watch it happen.
 
-Types and rows only; ``runs/signals.py`` carries them out.
+Types only; ``runs/signals.py`` carries them out.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nestmate.errors import BusyError, ConflictError, DeniedError, NotFoundError
-from nestmate.operations.events import EventPage, Since
-from nestmate.operations.row import (
+from nestmate.operations.events import Since
+from nestmate.operations.fields import (
     Document,
-    Operation,
     Request,
     Response,
     SkillName,
@@ -186,82 +184,3 @@ class Acknowledged(Response, frozen=True):
     generation: Annotated[
         int, Meta(description="The fence in force; 0 where there is none.")
     ]
-
-
-ROW_DEPOSIT = Operation(
-    name="signal.deposit",
-    request=SignalDeposit,
-    response=Deposited,
-    run="signals:deposit",
-    help="Ask whoever has a skill for help with one task.",
-    path="/v1/signals",
-    scope="act",
-    tool="signal_deposit",
-    arguments=("skill",),
-    errors=(BusyError, ConflictError),
-)
-
-ROWS = (
-    Operation(
-        name="signal.ls",
-        request=SignalList,
-        response=Signals,
-        run="signals:ls",
-        help="The tasks sensed here, strongest first.",
-        path="/v1/signals",
-        scope="read",
-        tool="signal",
-        action="ls",
-    ),
-    Operation(
-        name="signal.show",
-        request=SignalShow,
-        response=Task,
-        run="signals:show",
-        help="Everything this node knows of one task, its result included.",
-        path="/v1/signals/show",
-        scope="read",
-        tool="signal",
-        action="show",
-        arguments=("task",),
-        errors=(NotFoundError,),
-    ),
-    Operation(
-        name="signal.reinforce",
-        request=SignalReinforce,
-        response=Acknowledged,
-        run="signals:reinforce",
-        help="Say that you need a task done as well, or still.",
-        path="/v1/signals/reinforce",
-        scope="act",
-        tool="signal",
-        action="reinforce",
-        arguments=("task",),
-        errors=(NotFoundError, ConflictError, BusyError),
-    ),
-    Operation(
-        name="signal.withdraw",
-        request=SignalWithdraw,
-        response=Acknowledged,
-        run="signals:withdraw",
-        help="Cancel a task of your own; whoever works on it is told to stop.",
-        path="/v1/signals/withdraw",
-        scope="act",
-        tool="signal",
-        action="withdraw",
-        arguments=("task",),
-        errors=(NotFoundError, DeniedError, ConflictError),
-    ),
-    Operation(
-        name="signal.tail",
-        request=SignalTail,
-        response=EventPage,
-        run="signals:tail",
-        help="What happens to signals and tasks, as it happens.",
-        path="/v1/signals/tail",
-        scope="read",
-        tool="signal",
-        action="tail",
-        stream=True,
-    ),
-)

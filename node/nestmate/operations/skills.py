@@ -1,16 +1,13 @@
 """Operations on skills: what this agent offers, and who offers what it needs.
 
-Types and rows only; ``runs/skills.py`` carries them out.
+Types only; ``runs/skills.py`` carries them out.
 """
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from nestmate.errors import BusyError, NotFoundError
-from nestmate.operations.row import (
-    Done,
-    Operation,
+from nestmate.operations.fields import (
     Request,
     Response,
     Schema,
@@ -92,56 +89,3 @@ class SkillResults(Response, frozen=True):
     """Who offers it, best first."""
 
     results: list[SkillResult]
-
-
-ROWS = (
-    Operation(
-        name="skill.ls",
-        request=SkillList,
-        response=Skills,
-        run="skills:ls",
-        help="What this agent offers.",
-        path="/v1/skills",
-        scope="read",
-        tool="skill",
-        action="ls",
-    ),
-    Operation(
-        name="skill.add",
-        request=SkillAdd,
-        response=Done,
-        run="skills:add",
-        help="Offer a skill, so that others find you and signals for it reach you.",
-        path="/v1/skills",
-        scope="act",
-        tool="skill",
-        action="add",
-        arguments=("name",),
-        errors=(BusyError,),
-    ),
-    Operation(
-        name="skill.rm",
-        request=SkillRemove,
-        response=Done,
-        run="skills:rm",
-        help="Offer a skill no longer.",
-        path="/v1/skills/rm",
-        scope="act",
-        tool="skill",
-        action="rm",
-        arguments=("name",),
-        errors=(NotFoundError,),
-    ),
-    Operation(
-        name="skill.find",
-        request=SkillFind,
-        response=SkillResults,
-        run="skills:find",
-        help="Who offers a skill: what is known here, and what the network leads to.",
-        path="/v1/skills/find",
-        scope="read",
-        tool="skill",
-        action="find",
-        arguments=("name",),
-    ),
-)

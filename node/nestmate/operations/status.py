@@ -1,13 +1,13 @@
 """Operations on the node itself: how it is, what is wrong with it, stop it.
 
-Types and rows only; ``runs/status.py`` carries them out.
+Types only; ``runs/status.py`` carries them out.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nestmate.operations.row import Operation, Request, Response
+from nestmate.operations.fields import Request, Response
 
 
 class StatusShow(Request, frozen=True):
@@ -83,51 +83,3 @@ class Stopping(Response, frozen=True):
     """The node has begun to stop."""
 
     state: Literal["stopping"] = "stopping"
-
-
-ROWS = (
-    Operation(
-        name="status",
-        request=StatusShow,
-        response=Status,
-        run="status:show",
-        help="How this node is doing, and what to do next.",
-        path="/v1/status",
-        scope="read",
-        tool="status",
-        action="show",
-    ),
-    Operation(
-        name="version",
-        request=VersionShow,
-        response=Version,
-        run="status:version",
-        help="Which release runs here.",
-        path="/v1/version",
-        scope="read",
-        tool="status",
-        action="version",
-    ),
-    Operation(
-        name="doctor",
-        request=DoctorCheck,
-        response=Findings,
-        run="status:doctor",
-        help="What is wrong with this node, and how to mend it.",
-        path="/v1/doctor",
-        scope="read",
-        tool="status",
-        action="doctor",
-    ),
-    Operation(
-        name="down",
-        request=NodeStop,
-        response=Stopping,
-        run="status:down",
-        help="Stop this node.",
-        path="/v1/down",
-        scope="own",
-        tool="status",
-        action="down",
-    ),
-)

@@ -1,5 +1,6 @@
 """Carries out the operations on friends."""
 
+from nestmate.operations.fields import Done
 from nestmate.operations.forms import identifier, seconds
 from nestmate.operations.friends import (
     Contact,
@@ -17,7 +18,6 @@ from nestmate.operations.friends import (
     Joined,
 )
 from nestmate.operations.perform import Caller, Node
-from nestmate.operations.row import Done
 from nestmate.operations.runs.asking import WAIT_SECONDS_MAX, answer
 from nestmate.texts import format_time
 from nestmate_protocol.friends import requests as core

@@ -1,6 +1,7 @@
 """Carries out the operations on peers."""
 
 from nestmate.errors import NotFoundError
+from nestmate.operations.fields import Done
 from nestmate.operations.forms import identifier, plain, seconds
 from nestmate.operations.peers import (
     Peer,
@@ -10,7 +11,6 @@ from nestmate.operations.peers import (
     Peers,
 )
 from nestmate.operations.perform import Caller, Node
-from nestmate.operations.row import Done
 from nestmate.operations.runs.asking import WAIT_SECONDS_MAX, answer
 from nestmate.texts import format_time
 from nestmate_protocol.directory import requests as core

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from nestmate.operations.fields import Done
 from nestmate.operations.forms import full_addrs, plain, seconds, to_bytes
 from nestmate.operations.perform import Caller, Node
-from nestmate.operations.row import Done
 from nestmate.operations.runs.asking import (
     WAIT_SECONDS_MAX,
     answer,
