@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from logging.handlers import RotatingFileHandler
 
 import trio
@@ -45,8 +46,8 @@ async def run_daemon(
             open_node(home, config, identity, store) as node,
             trio.open_nursery() as nursery,
         ):
-            await nursery.start(serve_http, node)
-            await nursery.start(serve_mcp, node)
+            await nursery.start(partial(serve_http, node))
+            await nursery.start(partial(serve_mcp, node))
             nursery.start_soon(_stop_on_signal, node)
             _log.info(
                 "up address=%s peer=%s lost_batches=%d",

@@ -214,9 +214,8 @@ def config_set(arguments: Arguments, setting: str, value: str) -> None:
     if table:
         changed = replace(config, limits=replace(config.limits, **{field: new}))
     else:
-        changed = replace(
-            config, **{field: tuple(new) if isinstance(new, list) else new}
-        )
+        fresh: dict[str, Any] = {field: tuple(new) if isinstance(new, list) else new}
+        changed = replace(config, **fresh)
     write_config(home.config, changed)
     if arguments.json:
         show_json({setting: new})

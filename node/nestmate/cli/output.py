@@ -30,14 +30,12 @@ def show_lines(*lines: str) -> None:
 def show_error(error: NodeError, *, as_json: bool) -> int:
     """The sentence and the way out on stderr; returns the exit code."""
     if as_json:
-        problem = {
-            "type": f"urn:nestmate:{error.code}",
-            "title": error.code,
-            "detail": str(error),
-            "hint": error.hint,
-            "code": error.exit_code,
-        }
-        sys.stderr.write(json.dumps(problem, ensure_ascii=False) + "\n")
+        import msgspec  # noqa: PLC0415 - only where JSON is wanted
+
+        from nestmate.operations.problems import problem_of  # noqa: PLC0415 - as above
+
+        show = msgspec.json.encode(problem_of(error)).decode()
+        sys.stderr.write(show + "\n")
     else:
         hint = f"\n{error.hint}" if error.hint else ""
         sys.stderr.write(f"{error}{hint}\n")

@@ -29,7 +29,7 @@ def render(path: str, help_line: str) -> click.Command:
     fields = parameters(operation)
 
     @click.pass_obj
-    def call(arguments: Arguments, **values: Any) -> None:
+    def call(arguments: Arguments, /, **values: Any) -> None:
         payload = {
             each.name: _read(each, values[each.name])
             for each in fields
@@ -86,7 +86,7 @@ _OPTION_NAMES = {
 }
 
 
-def _type(field: Parameter) -> click.ParamType:
+def _type(field: Parameter) -> click.ParamType[Any]:
     match field.kind:
         case "number":
             return click.FLOAT

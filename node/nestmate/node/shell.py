@@ -112,7 +112,7 @@ class Shell:
             self._nursery = nursery
             self._mailroom = Mailroom(self.network, nursery)
             self._press = Press(self.network, nursery, self._clock.now)
-            inbox: trio.MemorySendChannel[NetworkInput] = self._inbox_in  # type: ignore[assignment]  # wider channel, same items
+            inbox: trio.MemorySendChannel[NetworkInput] = self._inbox_in
             async with self.network.running(inbox):
                 nursery.start_soon(self._loop)
                 try:
