@@ -6,23 +6,23 @@ file knows which operation lists what.
 
 import os
 
-from nestmate.client import Client
+from nestmate.cli.asking import ask
 from nestmate.errors import NodeError
 
 
 def values(kind: str) -> list[str]:
     """What could stand where a ``who``, a ``task`` or a ``skill`` is wanted."""
-    client = Client(os.environ.get("NESTMATE_HOME"))
+    home = os.environ.get("NESTMATE_HOME")
     try:
         match kind:
             case "who":
-                contacts = client.call("contact.ls", {})["contacts"]
+                contacts = ask(home, "contact.ls")["contacts"]
                 return [contact["name"] for contact in contacts]
             case "task":
-                sensed = client.call("signal.ls", {})["signals"]
-                held = client.call("claim.ls", {})["claims"]
+                sensed = ask(home, "signal.ls")["signals"]
+                held = ask(home, "claim.ls")["claims"]
                 return [each["task"] for each in (*held, *sensed)]
             case _:
-                return [each["name"] for each in client.call("skill.ls", {})["skills"]]
+                return [each["name"] for each in ask(home, "skill.ls")["skills"]]
     except NodeError:
         return []

@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from nestmate.cli.arguments import Arguments
+from nestmate.cli.asking import ask
 from nestmate.cli.human import show_human
 from nestmate.cli.output import show_json
-from nestmate.client import Client
 from nestmate.errors import UsageError
 from nestmate.operations.parameters import Parameter, parameters
 from nestmate.operations.row import Operation
@@ -35,7 +35,7 @@ def render(path: str, help_line: str) -> click.Command:
             for each in fields
             if values[each.name] not in (None, ())
         }
-        answer = Client(arguments.home).call(operation.name, payload)
+        answer = ask(arguments.home, operation.name, payload)
         if arguments.json:
             show_json(answer)
         else:

@@ -15,10 +15,10 @@ from typing import Any, Final
 import click
 
 from nestmate.cli.arguments import Arguments
+from nestmate.cli.asking import ask
 from nestmate.cli.homes import home_of, passphrase_file, read_passphrase
 from nestmate.cli.human import show_human
 from nestmate.cli.output import show_fields, show_json, show_lines
-from nestmate.client import Client
 from nestmate.errors import NodeError, NotRunningError, TimedOutError
 from nestmate.home import Home
 
@@ -88,11 +88,14 @@ def restart(
 def doctor(arguments: Arguments) -> None:
     """Examine the node, or the home alone where no node runs."""
     try:
-        answer = Client(arguments.home).call("doctor", {})
+        answer = ask(arguments.home, "doctor")
     except NotRunningError:
+        import msgspec  # noqa: PLC0415 - as below
+
         from nestmate.doctor import examine_home  # noqa: PLC0415 - loads cryptography
 
-        answer = {"findings": examine_home(home_of(arguments))}
+        findings = examine_home(home_of(arguments))
+        answer = {"findings": msgspec.to_builtins(findings)}
     if arguments.json:
         show_json(answer)
     else:
@@ -109,7 +112,7 @@ def version(arguments: Arguments) -> None:
 
     answer: dict[str, Any] = {"version": release("nestmate"), "running": None}
     with suppress(NodeError):
-        answer["running"] = Client(arguments.home).call("version", {})["version"]
+        answer["running"] = ask(arguments.home, "version")["version"]
     if arguments.json:
         show_json(answer)
     else:
@@ -179,7 +182,7 @@ def _await_ready(home: Home, process: subprocess.Popen[bytes]) -> dict[str, Any]
             _raise_as_told(home.log / "start.log", process.returncode)
         if _pid_of(home) == process.pid:
             try:
-                return Client(str(home.root)).call("status", {})
+                return ask(str(home.root), "status")
             except NodeError:
                 pass  # the door is not open yet
         time.sleep(POLL_SECONDS)
@@ -206,7 +209,7 @@ def _raise_as_told(log: Path, code: int) -> None:
 def _stop(arguments: Arguments) -> None:
     home = home_of(arguments)
     pid = _pid_of(home)
-    Client(arguments.home).call("down", {})
+    ask(arguments.home, "down")
     deadline = time.monotonic() + DOWN_SECONDS_MAX
     while home.pid_file.exists() and _pid_of(home) == pid:
         if time.monotonic() > deadline:

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from nestmate.cli.arguments import Arguments
+from nestmate.cli.asking import ask
 from nestmate.cli.human import event_line
 from nestmate.cli.output import show_json, show_lines
-from nestmate.client import Client
 
 PAGE_SECONDS = 25.0
 
@@ -40,12 +40,13 @@ def events(arguments: Arguments, kinds: tuple[str, ...], since: int | None) -> N
 def _follow(
     arguments: Arguments, name: str, filters: Mapping[str, Any], since: int | None
 ) -> None:
-    client = Client(arguments.home)
     show: Callable[[Any], None] = (
         show_json if arguments.json else lambda event: show_lines(event_line(event))
     )
     while True:
-        page = client.call(name, {**filters, "since": since, "timeout": PAGE_SECONDS})
+        page = ask(
+            arguments.home, name, {**filters, "since": since, "timeout": PAGE_SECONDS}
+        )
         if page["lagged"]:
             show(
                 {

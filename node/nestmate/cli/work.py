@@ -20,8 +20,8 @@ from typing import IO, Any, Final
 import click
 
 from nestmate.cli.arguments import Arguments
+from nestmate.cli.asking import ask
 from nestmate.cli.output import show_json
-from nestmate.client import Client
 from nestmate.errors import ConflictError, NodeError, NotFoundError, TimedOutError
 from nestmate_protocol.limits import REASON_CHARS_MAX, RESULT_BYTES_MAX
 
@@ -55,7 +55,7 @@ def work(
     NESTMATE_GENERATION (the fence), NESTMATE_SKILL and NESTMATE_ISSUER in its
     environment. Its output is the result. If it fails, the task opens again.
     """
-    worker = Worker(Client(arguments.home), skill, command, _teller(arguments))
+    worker = Worker(arguments.home, skill, command, _teller(arguments))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     left = 1 if once else count
@@ -88,7 +88,7 @@ def _teller(arguments: Arguments) -> Callable[[Mapping[str, Any]], None]:
 class Worker:
     """One worker: at most one task at a time."""
 
-    client: Client
+    home: str | None
     skill: str
     command: tuple[str, ...]
     tell: Callable[[Mapping[str, Any]], None]
@@ -97,9 +97,9 @@ class Worker:
 
     def offer(self) -> None:
         """Make sure the node offers the skill."""
-        offered = self.client.call("skill.ls", {})["skills"]
+        offered = ask(self.home, "skill.ls")["skills"]
         if all(each["name"] != self.skill for each in offered):
-            self.client.call("skill.add", {"name": self.skill})
+            ask(self.home, "skill.add", {"name": self.skill})
         self.tell({"what": "waiting", "skill": self.skill})
 
     def step(self) -> bool:
@@ -122,8 +122,10 @@ class Worker:
         """End a running command and release its task."""
         self._end_command()
         if self.task:
-            self.client.call(
-                "claim.release", {"task": self.task, "reason": "the worker was stopped"}
+            ask(
+                self.home,
+                "claim.release",
+                {"task": self.task, "reason": "the worker was stopped"},
             )
             self.tell({"what": "released", "task": self.task})
 
@@ -168,7 +170,7 @@ class Worker:
             else:
                 return True
             try:
-                self.client.call("claim.renew", {"task": self.task})
+                ask(self.home, "claim.renew", {"task": self.task})
             except (ConflictError, NotFoundError):
                 return False
             except NodeError as trouble:
@@ -202,7 +204,7 @@ class Worker:
         deadline = time.monotonic() + NODE_AWAY_SECONDS
         while True:
             try:
-                return self.client.call(name, payload)
+                return ask(self.home, name, payload)
             except (TimedOutError, ConflictError, NotFoundError):
                 raise
             except NodeError:
