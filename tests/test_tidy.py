@@ -24,7 +24,7 @@ TEST_LINES_MAX = 20
 MODULE_LINES_MAX = 500
 METHODS_MAX = 20
 PARAMETERS_MAX = 7
-TEST_NAME_WORDS_MIN = 4
+TEST_NAME_WORDS_MIN = 3
 
 TOP_LEVEL = {
     *(".ci", ".github", ".gitignore", ".pre-commit-config.yaml"),
