@@ -1,4 +1,4 @@
-"""The doctor: looks at a home and at a running node, and says how to mend what is wrong.
+"""The doctor: looks at a home and at a running node, and says how to mend a fault.
 
 It changes nothing. Each finding has a stable code, a severity, a sentence and a hint;
 a check that has nothing to say says that all is well. This file decides nothing about

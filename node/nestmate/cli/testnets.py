@@ -1,0 +1,195 @@
+"""Commands for real nodes on this machine.
+
+This file knows how to start, stop and show them, not what they do.
+"""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nestmate.cli.arguments import Arguments
+from nestmate.cli.output import show_json, show_lines, show_table
+from nestmate.errors import NodeError, NotFoundError
+from nestmate.testnet.net import (
+    Member,
+    Testnet,
+    Topology,
+    folder_of,
+    make_testnet,
+    open_testnet,
+    take_down,
+    tell,
+)
+from nestmate.testnet.net import (
+    start as start_member,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EXEC = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+LOG_LINES = 50
+
+_dir = click.option("--dir", "folder", help="Where the testnet lies.")
+_number = click.argument("number", type=click.IntRange(1), metavar="K")
+
+
+@click.command()
+@click.argument("count", type=click.IntRange(1), metavar="N")
+@click.option(
+    "--topology",
+    type=click.Choice(["star", "ring", "random"]),
+    default="star",
+    help="Who invites whom. [default: star]",
+)
+@click.option("--seed", type=int, default=1, help="For a random topology.")
+@_dir
+@click.pass_obj
+def up(
+    arguments: Arguments, count: int, topology: Topology, seed: int, folder: str | None
+) -> None:
+    """Start N real nodes that know each other only through invites."""
+    net = make_testnet(folder_of(folder), count, topology, seed)
+    _show(arguments, net)
+
+
+@click.command()
+@_dir
+@click.pass_obj
+def status(arguments: Arguments, folder: str | None) -> None:
+    """Which nodes run, and how many others each is connected to."""
+    _show(arguments, open_testnet(folder_of(folder)))
+
+
+@click.command(context_settings=_EXEC)
+@_number
+@_dir
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+def execute(number: int, folder: str | None, command: tuple[str, ...]) -> None:
+    """Run COMMAND with NESTMATE_HOME set to the home of node K."""
+    member = open_testnet(folder_of(folder)).member(number)
+    try:
+        done = subprocess.run(  # noqa: S603 - what the user asked for
+            command, env=os.environ | {"NESTMATE_HOME": member.home}, check=False
+        )
+    except OSError as error:
+        raise NotFoundError(f"{command[0]}: {error.strerror}.") from error
+    raise click.exceptions.Exit(done.returncode)
+
+
+@click.command()
+@_number
+@_dir
+def logs(number: int, folder: str | None) -> None:
+    """What node K wrote into its log last."""
+    member = open_testnet(folder_of(folder)).member(number)
+    log = Path(member.home) / "log" / "node.log"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    show_lines(*text.splitlines()[-LOG_LINES:])
+
+
+def _signalling(number: signal.Signals, done: str, help_line: str) -> click.Command:
+    @click.command(help=help_line)
+    @_number
+    @_dir
+    @click.pass_obj
+    def send(arguments: Arguments, number_: int, folder: str | None) -> None:
+        member = open_testnet(folder_of(folder)).member(number_)
+        tell(member, number)
+        _say(arguments, member, done)
+
+    send.params[0].name = "number_"
+    return send
+
+
+kill = _signalling(signal.SIGKILL, "killed", "End node K at once, without warning.")
+pause = _signalling(signal.SIGSTOP, "paused", "Freeze node K.")
+resume = _signalling(signal.SIGCONT, "resumed", "Let a frozen node K go on.")
+
+
+@click.command()
+@_number
+@_dir
+@click.pass_obj
+def start(arguments: Arguments, number: int, folder: str | None) -> None:
+    """Start node K again."""
+    net = open_testnet(folder_of(folder))
+    member = net.member(number)
+    start_member(member)
+    net.save()
+    _say(arguments, member, "started")
+
+
+@click.command()
+@_dir
+@click.pass_obj
+def down(arguments: Arguments, folder: str | None) -> None:
+    """Stop all nodes and remove what they left."""
+    net = open_testnet(folder_of(folder))
+    take_down(net)
+    if arguments.json:
+        show_json({"stopped": len(net.members)})
+    else:
+        show_lines(f"Stopped {len(net.members)} nodes.")
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(5, 16), default=5, help="[default: 5]")
+@click.option("--tasks", type=click.IntRange(10, 200), default=30, help="[default: 30]")
+@click.pass_obj
+def demo(arguments: Arguments, nodes: int, tasks: int) -> None:
+    """Five nodes, thirty tasks, one death, one restart, and a verdict."""
+    from nestmate.testnet.demo import run_demo  # noqa: PLC0415 - threads and tables
+
+    if not run_demo(nodes, tasks, as_json=arguments.json):
+        raise click.exceptions.Exit(1)
+
+
+def _say(arguments: Arguments, member: Member, done: str) -> None:
+    if arguments.json:
+        show_json({"node": member.number, "state": done})
+    else:
+        show_lines(f"Node {member.number} {done}.")
+
+
+def _show(arguments: Arguments, net: Testnet) -> None:
+    rows = [_row(member) for member in net.members]
+    if arguments.json:
+        show_json({"dir": net.folder, "topology": net.topology, "nodes": rows})
+        return
+    cells: list[Callable[[dict[str, Any]], object]] = [
+        lambda row: row["node"],
+        lambda row: row["state"],
+        lambda row: row["peers"],
+        lambda row: row["pid"] or "",
+        lambda row: row["address"],
+    ]
+    show_table(
+        ("NODE", "STATE", "PEERS", "PID", "ADDRESS"),
+        [[str(cell(row)) for cell in cells] for row in rows],
+        empty="No nodes.",
+    )
+
+
+def _row(member: Member) -> dict[str, Any]:
+    state, peers = "down", 0
+    if member.process is not None and member.process.sleeps:
+        state = "paused"
+    elif member.runs:
+        state = "up"
+        try:
+            peers = member.client.status().peers
+        except NodeError:
+            state = "silent"
+    return {
+        "node": member.number,
+        "state": state,
+        "peers": peers,
+        "pid": member.process.pid if member.process and member.runs else None,
+        "address": member.address,
+        "home": member.home,
+    }
