@@ -7,6 +7,7 @@ nothing of what is signed.
 
 from hashlib import blake2b
 from typing import Final
+from unicodedata import normalize
 
 from nacl.bindings import (
     crypto_pwhash_alg,
@@ -99,6 +100,7 @@ def recovery_key(recovery_seed: bytes) -> SigningKey:
 def seal_secret(secret: bytes, passphrase: str, salt: bytes, nonce: bytes) -> bytes:
     """A secret as it may lie on disk: argon2id (interactive), then secretbox.
 
+    The same passphrase typed on another keyboard is the same (Unicode NFKD).
     ``salt`` is 16 fresh random bytes, ``nonce`` 24. Takes about 60 ms and 64 MiB.
     """
     if len(salt) != SALT_BYTES or len(nonce) != NONCE_BYTES:
@@ -128,7 +130,7 @@ def open_secret(sealed: bytes, passphrase: str) -> bytes:
 def _stretch(passphrase: str, salt: bytes) -> bytes:
     return crypto_pwhash_alg(
         SEED_BYTES,
-        passphrase.encode(),
+        normalize("NFKD", passphrase).encode("utf-8", "surrogatepass"),
         salt,
         crypto_pwhash_argon2id_OPSLIMIT_INTERACTIVE,
         crypto_pwhash_argon2id_MEMLIMIT_INTERACTIVE,
