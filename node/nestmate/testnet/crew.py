@@ -1,0 +1,72 @@
+"""Work of the demo: which skills there are, what real command does each, and the proof.
+
+Every skill is done by an ordinary program of the system with a little waiting before
+it, so that work takes long enough to be interrupted. ``answer`` computes the same
+result another way. This file knows nothing of nodes.
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nestmate.testnet.processes import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Craft:
+    """A skill, the shell line that does it, and how to check what it says."""
+
+    skill: str
+    line: str
+    answer: Callable[[str], str]
+
+
+CRAFTS: tuple[Craft, ...] = (
+    Craft(
+        "fingerprint",
+        "sleep 1; sha256sum | cut -d ' ' -f 1",
+        lambda text: hashlib.sha256(text.encode()).hexdigest(),
+    ),
+    Craft(
+        "word-count",
+        "sleep 1; wc -w",
+        lambda text: str(len(text.split())),
+    ),
+    Craft(
+        "sort-lines",
+        "sleep 1; LC_ALL=C sort",
+        lambda text: "\n".join(sorted(text.splitlines())),
+    ),
+)
+
+
+@dataclass(slots=True)
+class Hand:
+    """One ``nestmate work`` process at one node."""
+
+    node: int
+    skill: str
+    process: Process
+
+
+def hire(node: int, home: str, craft: Craft, log: IO[bytes]) -> Hand:
+    """Start a worker of a craft at a node's home."""
+    command = [sys.executable, "-m", "nestmate", "--home", home, "work", craft.skill]
+    child = subprocess.Popen(  # noqa: S603 - ourselves
+        [*command, "--", "sh", "-c", craft.line],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        cwd=Path(home),
+    )
+    return Hand(node, craft.skill, Process.of(child.pid))
+
+
+def same(craft: Craft, text: str, result: object) -> bool:
+    """Whether a result says what the craft's own check says."""
+    return str(result).strip() == craft.answer(text).strip()
