@@ -20,11 +20,11 @@ class Stage:
 
     def __init__(self, *, as_json: bool) -> None:
         self._quiet = as_json
-        self._live: "Live | None" = None
+        self._live: Live | None = None
         if not as_json and sys.stdout.isatty():
-            from rich.live import Live  # noqa: PLC0415 - only on a terminal
+            from rich import live  # noqa: PLC0415 - only on a terminal
 
-            self._live = Live(refresh_per_second=8, transient=True)
+            self._live = live.Live(refresh_per_second=8, transient=True)
             self._live.start()
 
     def say(self, *lines: str) -> None:
