@@ -7,7 +7,8 @@ importer of starlette and hypercorn.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
 from importlib import metadata
@@ -23,8 +24,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -124,7 +125,13 @@ class _Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        refusal = self._refusal(scope)
+        # The body is taken first even if nobody will look at it: a caller that is
+        # still sending when the door answers and closes never reads the answer.
+        body = await _read_body(receive)
+        if body is None:
+            return
+        scope["state"]["body"] = body
+        refusal = body if isinstance(body, Response) else self._refusal(scope)
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -190,10 +197,7 @@ class _Rooms:
         if row.method == "GET":
             work = partial(self._read, row, request)
         else:
-            try:
-                work = partial(self._run, row, await _json_body(request), request)
-            except ClientDisconnect:
-                return Response(status_code=GONE)
+            work = partial(self._run, row, _json_body(request), request)
         return await _unless_gone(request, work)
 
     async def _read(self, row: Operation, request: Request) -> Response:
@@ -203,11 +207,7 @@ class _Rooms:
         if not row.stream or not _wants_stream(request):
             return await self._run(row, payload, request)
         payload["since"] = _last_event_id(request, payload["since"])
-        return StreamingResponse(
-            self._server_sent(row, payload, request.state.caller),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store"},
-        )
+        return _Stream(self._server_sent(row, payload, request.state.caller))
 
     async def _run(
         self, row: Operation, payload: bytes | dict[str, Any], request: Request
@@ -223,7 +223,7 @@ class _Rooms:
 
     async def _server_sent(
         self, row: Operation, payload: dict[str, Any], caller: Caller
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Pages of events for ever, as Server-Sent Events.
 
         Each reader follows at its own pace and is never waited for; one that fell
@@ -278,20 +278,42 @@ class _Rooms:
         raise TimedOutError("The node does not answer.", "Look into its log.")
 
 
+class _Stream(Response):
+    """A response that goes on until the reader leaves."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, chunks: AsyncGenerator[bytes]) -> None:
+        super().__init__(headers={"Cache-Control": "no-store"})
+        del self.headers["content-length"]
+        self._chunks = chunks
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        async with trio.open_nursery() as nursery, aclosing(self._chunks) as chunks:
+            nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
+            async for chunk in chunks:
+                part = {"body": chunk, "more_body": True}
+                await send({"type": "http.response.body", **part})
+            nursery.cancel_scope.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+
 async def _unless_gone(
     request: Request, work: Callable[[], Awaitable[Response]]
 ) -> Response:
     """Do the work, and leave it when the caller goes away."""
     response = Response(status_code=GONE)  # read by nobody
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_when_gone, request, nursery.cancel_scope)
+        nursery.start_soon(_cancel_when_gone, request.receive, nursery.cancel_scope)
         response = await _guarded(work)
         nursery.cancel_scope.cancel()
     return response
 
 
-async def _cancel_when_gone(request: Request, scope: trio.CancelScope) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
         continue
     scope.cancel()
 
@@ -339,19 +361,30 @@ def _last_event_id(request: Request, since: int | None) -> int | None:
     return int(last)
 
 
-async def _json_body(request: Request) -> bytes:
-    """The body of a POST; HTTPException if it is no JSON, too large or too slow."""
+async def _read_body(receive: Receive) -> bytes | Response | None:
+    """The body, or why it is not taken; None if the caller went away meanwhile."""
+    body = bytearray()
+    with trio.move_on_after(BODY_SECONDS_MAX):
+        while len(body) <= BODY_BYTES_MAX:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message["body"]
+            if not message["more_body"]:
+                return bytes(body)
+        sentence = f"The body exceeds {BODY_BYTES_MAX} bytes."
+        return _problem(UsageError(sentence, "Send less."), 413)
+    sentence = f"The body took more than {BODY_SECONDS_MAX:g} seconds."
+    return _problem(UsageError(sentence, "Send it at once."), 408)
+
+
+def _json_body(request: Request) -> bytes:
+    """The body of a POST; HTTPException unless it says that it is JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, f"The body is {kind[:80] or 'of no type'}, not JSON.")
-    with trio.move_on_after(BODY_SECONDS_MAX):
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise HTTPException(413, f"The body exceeds {BODY_BYTES_MAX} bytes.")
-        return bytes(body)
-    raise HTTPException(408, f"The body took more than {BODY_SECONDS_MAX:g} seconds.")
+    body: bytes = request.state.body
+    return body
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

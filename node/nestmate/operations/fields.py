@@ -84,4 +84,4 @@ Schema = Annotated[
 class Done(Response, frozen=True):
     """It is so."""
 
-    done: bool = True
+    done: Annotated[bool, Meta(description="Always true.")] = True

@@ -41,7 +41,8 @@ def identifier(kind: type[_Id], text: str, field: str) -> _Id:
     try:
         return kind.parse(text)
     except LocalError as error:
-        raise UsageError(f"{error} (in `{field}`)", error.hint) from None
+        hint = error.hint or f"Give the whole text, which starts with {kind.prefix}."
+        raise UsageError(f"{error} (in `{field}`)", hint) from None
 
 
 def seconds(value: float | str, field: str, low: float, high: float) -> float:

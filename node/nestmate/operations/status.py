@@ -82,4 +82,6 @@ class NodeStop(Request, frozen=True):
 class Stopping(Response, frozen=True):
     """The node has begun to stop."""
 
-    state: Literal["stopping"] = "stopping"
+    state: Annotated[Literal["stopping"], Meta(description="What the node is at.")] = (
+        "stopping"
+    )

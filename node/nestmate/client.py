@@ -1,0 +1,272 @@
+"""The Python client of a node on this machine: the table of operations as methods.
+
+``Client().signal.deposit("echo", body={"say": "hi"})`` asks the node whose home it is,
+over the Unix socket in the home, with the standard library alone. Methods are rendered
+from the table, so that nothing is spelled twice. What the node refuses is raised as
+the same error a call inside the node would raise. One client may be shared by threads.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from functools import cached_property
+from inspect import Parameter as Place
+from inspect import Signature
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from nestmate.errors import (
+    DeniedError,
+    NodeError,
+    NotFoundError,
+    NotRunningError,
+    TimedOutError,
+)
+from nestmate.operations.table import BY_NAME, OPERATIONS
+
+if TYPE_CHECKING:
+    from nestmate.home import Home
+    from nestmate.operations.events import Event, EventPage
+    from nestmate.operations.fields import Response
+    from nestmate.operations.row import Operation
+
+# No operation waits longer than 300 s; a node that is silent beyond that is stuck.
+PATIENCE_SECONDS: Final = 330.0
+CONNECT_SECONDS_MAX: Final = 5.0
+
+Kind = Literal["cli", "python"]
+
+
+class Call:
+    """One operation of one node, to be called like a method."""
+
+    def __init__(self, client: "Client", operation: "Operation") -> None:
+        self._client = client
+        self.operation = operation
+        self.__name__ = operation.verb
+        self.__qualname__ = operation.name
+        self.__doc__ = operation.help
+
+    def __repr__(self) -> str:
+        return f"<Call {self.operation.name}>"
+
+    def __call__(self, *args: object, **fields: object) -> Any:
+        """Ask the node; positional arguments are those the table names."""
+        names = self.operation.arguments
+        if len(args) > len(names):
+            raise TypeError(
+                f"{self.operation.name} takes {len(names)} positional arguments, "
+                f"not {len(args)}"
+            )
+        placed = dict(zip(names, args, strict=False))
+        if twice := placed.keys() & fields.keys():
+            raise TypeError(f"{self.operation.name} got {min(twice)} twice")
+        return self._client.call(self.operation.name, placed | fields)
+
+    @property
+    def __signature__(self) -> Signature:
+        from nestmate.operations.parameters import parameters  # noqa: PLC0415 - for people who ask, not for calls
+
+        return Signature(
+            [
+                Place(
+                    item.name,
+                    Place.POSITIONAL_OR_KEYWORD
+                    if item.positional
+                    else Place.KEYWORD_ONLY,
+                    default=Place.empty if item.required else item.default,
+                )
+                for item in parameters(self.operation)
+            ],
+            return_annotation=self.operation.response,
+        )
+
+
+class Noun:
+    """The operations on one noun: ``client.signal``, ``client.claim``."""
+
+    def __init__(self, client: "Client", noun: str) -> None:
+        self._calls = {
+            row.verb: Call(client, row) for row in OPERATIONS if row.noun == noun
+        }
+        self._noun = noun
+
+    def __repr__(self) -> str:
+        return f"<Noun {self._noun}: {', '.join(self._calls)}>"
+
+    def __dir__(self) -> list[str]:
+        return list(self._calls)
+
+    def __getattr__(self, verb: str) -> Call:
+        try:
+            return self._calls[verb]
+        except KeyError:
+            raise AttributeError(f"there is no {self._noun}.{verb}") from None
+
+
+class Client:
+    """A node on this machine, by its home: a folder, NESTMATE_HOME, or the usual one.
+
+    Making a client touches neither disk nor node. Every method may raise
+    NotRunningError; ``kind`` tells the node's log which door it was.
+    """
+
+    def __init__(
+        self, home: str | os.PathLike[str] | None = None, *, kind: Kind = "python"
+    ) -> None:
+        self._home = None if home is None else os.fspath(home)
+        self._kind = kind
+        self._nouns = {row.noun: Noun(self, row.noun) for row in OPERATIONS}
+
+    def __repr__(self) -> str:
+        return f"<Client {self.home.root}>"
+
+    def __dir__(self) -> list[str]:
+        return [
+            *object.__dir__(self),
+            *filter(None, self._nouns),
+            *dir(self._nouns[""]),
+        ]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._nouns.get(name) or getattr(self._nouns[""], name)
+
+    @cached_property
+    def home(self) -> "Home":
+        """The home whose node is asked."""
+        from nestmate.home import Home  # noqa: PLC0415 - not needed to look at methods
+
+        return Home.resolve(self._home, os.environ)
+
+    def call(self, name: str, fields: Mapping[str, object] | None = None) -> "Response":
+        """The response to an operation, of the type the table names."""
+        import msgspec  # noqa: PLC0415 - the first call loads it, not the import
+
+        operation = _operation(name)
+        raw = self.raw(name, fields)
+        return msgspec.json.decode(raw, type=operation.response)
+
+    def raw(self, name: str, fields: Mapping[str, object] | None = None) -> bytes:
+        """The response to an operation, as the JSON the node sent."""
+        operation = _operation(name)
+        given = {key: item for key, item in (fields or {}).items() if item is not None}
+        if operation.method == "GET":
+            query = _query(given)
+            return self._fetch("GET", f"{operation.path}{query}", None)
+        import msgspec  # noqa: PLC0415 - as above
+
+        return self._fetch("POST", operation.path, msgspec.json.encode(given))
+
+    def pages(
+        self, name: str = "event.wait", fields: Mapping[str, object] | None = None
+    ) -> Iterator["EventPage"]:
+        """Pages of a stream operation for ever, each after the one before.
+
+        A page may be empty: time was up. The first comes at once and tells where the
+        stream begins.
+        """
+        wish: dict[str, object] = {"timeout": 0, **(fields or {})}
+        while True:
+            page = cast("EventPage", self.call(name, wish))
+            yield page
+            wish |= {"since": page.seq, "timeout": (fields or {}).get("timeout", 30)}
+
+    def follow(
+        self, name: str = "event.wait", fields: Mapping[str, object] | None = None
+    ) -> Iterator["Event"]:
+        """Events for ever; raises NodeError if some were lost before they were read."""
+        for page in self.pages(name, fields):
+            if page.lagged:
+                raise NodeError(
+                    "Events were lost before they could be read.",
+                    f"Go on with those since {page.seq}, and look at the state itself.",
+                )
+            yield from page.events
+
+    def is_ready(self) -> bool:
+        """Whether the node runs and its network is up."""
+        try:
+            self._fetch("GET", "/readyz", None)
+        except NodeError:
+            return False
+        return True
+
+    def _fetch(self, method: str, target: str, body: bytes | None) -> bytes:
+        import http.client  # noqa: PLC0415 - the first call loads it, not the import
+
+        headers = {"Host": "localhost", "User-Agent": f"nestmate-{self._kind}/1"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        with closing(http.client.HTTPConnection("localhost")) as connection:
+            connection.sock = _connect(self.home)
+            try:
+                with suppress(BrokenPipeError):  # refused before it was all sent
+                    connection.request(method, target, body, headers)
+                answer = connection.getresponse()
+                said = answer.read()
+            except TimeoutError:
+                raise TimedOutError(
+                    f"The node did not answer within {PATIENCE_SECONDS:g} seconds.",
+                    "Look into its log.",
+                ) from None
+            except (OSError, http.client.HTTPException) as error:
+                raise NotRunningError(
+                    f"The node went away before it answered ({error}).",
+                    "Start it again with `nestmate up`.",
+                ) from error
+        if answer.status != http.client.OK:
+            raise _error(said, answer.status)
+        return said
+
+
+def _operation(name: str) -> "Operation":
+    try:
+        return BY_NAME[name]
+    except KeyError:
+        raise NotFoundError(
+            f"There is no operation {name!r}.", "See docs/reference/operations.md."
+        ) from None
+
+
+def _query(fields: Mapping[str, object]) -> str:
+    from urllib.parse import urlencode  # noqa: PLC0415 - http.client loads it anyway
+
+    plain = {
+        key: str(value).lower() if isinstance(value, bool) else value
+        for key, value in fields.items()
+    }
+    return f"?{urlencode(plain, doseq=True)}" if plain else ""
+
+
+def _connect(home: "Home") -> socket.socket:
+    path = home.api_socket
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(CONNECT_SECONDS_MAX)
+        sock.connect(os.fspath(path))
+        sock.settimeout(PATIENCE_SECONDS)
+    except PermissionError as error:
+        sock.close()
+        raise DeniedError(
+            f"{path} belongs to somebody else.", "Run this as the user of the node."
+        ) from error
+    except OSError as error:
+        sock.close()
+        raise NotRunningError(
+            f"No node runs in {home.root}.",
+            "Start it with `nestmate up`, or name another home with --home.",
+        ) from error
+    return sock
+
+
+def _error(said: bytes, status: int) -> NodeError:
+    import msgspec  # noqa: PLC0415 - as above
+
+    from nestmate.operations.problems import Problem, error_of  # noqa: PLC0415 - as above
+
+    try:
+        return error_of(msgspec.json.decode(said, type=Problem))
+    except msgspec.MsgspecError:
+        return NodeError(f"The node answered with HTTP status {status}.")

@@ -1,0 +1,301 @@
+"""What carries operations out: each asks the core the right thing and shows it whole.
+
+The core is a fake that answers what is laid out. Knows nothing of doors.
+"""
+
+import sys
+import types
+
+import pytest
+
+from nestmate.errors import DeniedError, NodeError, NotFoundError, UsageError
+from nestmate.operations.perform import Caller, Meter, perform
+from nestmate.operations.runs.status import next_step
+from nestmate.operations.status import Finding
+from nestmate.operations.table import OPERATIONS
+from nestmate_protocol.directory import requests as directory
+from nestmate_protocol.friends import requests as friends
+from nestmate_protocol.ids import Address, DeviceKey, NetworkId, PeerId, TaskId
+from nestmate_protocol.signals import requests as signals
+
+ME = Caller("python", uid=0)
+ALICE = Address(b"a" * 32)
+PEER = PeerId(b"p" * 32)
+TASK = TaskId(b"t" * 32)
+SKILL = directory.SkillOffer("echo", "says it\nagain\x1b", '{"type":"string"}', "{", "")
+AGENT = directory.AgentView(
+    address=ALICE,
+    name="alice",
+    called="Al\u202eice",
+    devices=(DeviceKey(b"d" * 32),),
+    peer=PEER,
+    multiaddrs=("/ip4/127.0.0.1/tcp/1",),
+    skills=(SKILL,),
+    network=NetworkId(b"n" * 32),
+    connected=True,
+    last_seen_ms=0,
+    forked=False,
+    card=b"card",
+)
+CONTACT = friends.ContactView(
+    ALICE, "alice", friends.Trust.KNOWN, 1_000, connected=True
+)
+CLAIM = signals.ClaimView(TASK, "echo", ALICE, 2, 15, 14.5, 0.5, b"hello")
+TASK_VIEW = signals.TaskView(
+    task=TASK,
+    skill="echo",
+    issuer=ALICE,
+    own=False,
+    status=signals.TaskStatus.GRANTED,
+    urgency=0.5,
+    strength=1.5,
+    age_seconds=2.0,
+    generation=2,
+    holder=ALICE,
+    body=b'{"say":"hi"}',
+    result=None,
+    reason="",
+    deposits=1,
+)
+ACKNOWLEDGED = signals.Acknowledged(TASK, 2)
+PEER_VIEW = directory.PeerView(
+    PEER, None, "", "/ip4/127.0.0.1/tcp/1", 1_000, friend=True
+)
+
+LONG = {"description": "x" * 9_000}
+
+ANSWERS: dict[type, object] = {
+    directory.ShowSelf: AGENT,
+    directory.WhoIs: AGENT,
+    directory.PingAgent: directory.Pong(ALICE, 1.0),
+    directory.ListPeers: directory.PeerViews((PEER_VIEW,)),
+    directory.ConnectPeer: directory.Done(),
+    directory.DisconnectPeer: directory.Done(),
+    directory.ListSkills: directory.SkillViews((SKILL,)),
+    directory.AddSkill: directory.Done(),
+    directory.RemoveSkill: directory.Done(),
+    directory.FindSkill: directory.SkillResults(
+        (directory.SkillResult(ALICE, "alice", SKILL, True, ("/ip4/127.0.0.1/tcp/1",)),)
+    ),
+    friends.CreateInvite: friends.Invited("nestmate1x", 1_000, 1),
+    friends.JoinInvite: friends.Joined(ALICE, "alice"),
+    friends.ListContacts: friends.ContactViews((CONTACT,)),
+    friends.ShowContact: CONTACT,
+    friends.AddContact: CONTACT,
+    friends.RenameContact: CONTACT,
+    friends.TrustContact: CONTACT,
+    friends.RemoveContact: object(),
+    signals.DepositTask: signals.Deposited(TASK),
+    signals.ListSignals: signals.TaskViews((TASK_VIEW,)),
+    signals.ShowTask: TASK_VIEW,
+    signals.ReinforceTask: ACKNOWLEDGED,
+    signals.WithdrawTask: ACKNOWLEDGED,
+    signals.TakeTask: CLAIM,
+    signals.ListClaims: signals.ClaimViews((CLAIM,)),
+    signals.RenewClaim: ACKNOWLEDGED,
+    signals.ReleaseClaim: ACKNOWLEDGED,
+    signals.FinishClaim: ACKNOWLEDGED,
+    signals.FailClaim: ACKNOWLEDGED,
+}
+
+# One sensible call of each operation that takes something, and what the core is asked.
+CALLS: dict[str, tuple[dict[str, object], object]] = {
+    "id": ({"card": True}, directory.ShowSelf(card=True)),
+    "whois": ({"who": "al/ice", "timeout": "2s"}, directory.WhoIs("al/ice", 2.0)),
+    "ping": ({"who": "alice"}, directory.PingAgent("alice", 15.0)),
+    "invite": (
+        {"uses": 2, "expires": "2h", "grants": ["x"]},
+        friends.CreateInvite(2, 7_200, ("x",)),
+    ),
+    "join": ({"invite": " nest\nmate1x "}, friends.JoinInvite("nestmate1x", 15.0)),
+    "contact.show": ({"who": "alice"}, friends.ShowContact("alice")),
+    "contact.add": ({"address": ALICE.text}, friends.AddContact(ALICE, "")),
+    "contact.rename": (
+        {"who": ALICE.text, "name": "al"},
+        friends.RenameContact(ALICE.text, "al"),
+    ),
+    "contact.trust": (
+        {"who": "alice", "trust": "trusted"},
+        friends.TrustContact("alice", friends.Trust.TRUSTED),
+    ),
+    "contact.block": (
+        {"who": "alice"},
+        friends.TrustContact("alice", friends.Trust.BLOCKED),
+    ),
+    "contact.rm": ({"who": "alice"}, friends.RemoveContact("alice")),
+    "peer.connect": (
+        {"multiaddr": "/ip4/1.2.3.4/tcp/1/p2p/x", "timeout": 1},
+        directory.ConnectPeer("/ip4/1.2.3.4/tcp/1/p2p/x", 1.0),
+    ),
+    "peer.disconnect": ({"peer": PEER.text}, directory.DisconnectPeer(PEER)),
+    "skill.add": (
+        {"name": "echo", "input_schema": {"type": "string"}},
+        directory.AddSkill(directory.SkillOffer("echo", "", '{"type":"string"}')),
+    ),
+    "skill.rm": ({"name": "echo"}, directory.RemoveSkill("echo")),
+    "skill.find": (
+        {"name": "echo", "limit": 3, "timeout": 0},
+        directory.FindSkill("echo", 3, 0.0),
+    ),
+    "signal.deposit": (
+        {"skill": "echo", "body": "hi", "key": "k", "ttl": "1h", "exclusive": True},
+        signals.DepositTask("echo", 0.5, b"hi", key=b"k", exclusive=True),
+    ),
+    "signal.ls": (
+        {"skill": "echo", "min_strength": 0.5, "limit": 7},
+        signals.ListSignals("echo", 0.5, 7),
+    ),
+    "signal.show": ({"task": TASK.text}, signals.ShowTask(TASK)),
+    "signal.reinforce": ({"task": TASK.text}, signals.ReinforceTask(TASK)),
+    "signal.withdraw": ({"task": TASK.text}, signals.WithdrawTask(TASK)),
+    "claim.take": ({"skill": "echo"}, signals.TakeTask(None, "echo", 10.0)),
+    "claim.renew": ({"task": TASK.text}, signals.RenewClaim(TASK)),
+    "claim.release": (
+        {"task": TASK.text, "reason": "tired", "partial": [1]},
+        signals.ReleaseClaim(TASK, "tired", b"[1]"),
+    ),
+    "claim.done": (
+        {"task": TASK.text, "result": "ok", "timeout": 2},
+        signals.FinishClaim(TASK, b"ok", 2.0),
+    ),
+    "claim.fail": ({"task": TASK.text, "reason": "no"}, signals.FailClaim(TASK, "no")),
+}
+
+
+@pytest.fixture
+def node(fake_node):
+    fake_node.answers |= ANSWERS
+    return fake_node
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_call_asks_the_core_what_was_meant(node, name):
+    given, asked = CALLS[name]
+    await perform(node, name, given, ME)
+    assert node.asked[0] == asked
+
+
+@pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: row.name)
+async def test_every_operation_answers_with_its_own_type(node, row, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nestmate.doctor", fake_doctor())
+    given, _ = CALLS.get(row.name, ({}, None))
+    if row.stream:
+        given = {"timeout": 0}
+    assert type(await perform(node, row.name, given, ME)) is row.response
+
+
+def fake_doctor():
+    async def checks(_node):
+        return [
+            Finding(code="all-well", severity="ok", text="All is well.", hint=""),
+            Finding(code="disk-full", severity="error", text="Full.", hint="Delete."),
+        ]
+
+    module = types.ModuleType("nestmate.doctor")
+    module.checks = checks
+    return module
+
+
+async def test_the_doctor_shows_what_is_worst_first(node, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nestmate.doctor", fake_doctor())
+    found = await perform(node, "doctor", {}, ME)
+    assert [each.severity for each in found.findings] == ["error", "ok"]
+
+
+async def test_an_agent_is_shown_whole_and_its_own_words_are_made_harmless(node):
+    agent = await perform(node, "whois", {"who": "alice"}, ME)
+    assert (agent.called, agent.card, agent.last_seen) == ("Alice", "Y2FyZA==", None)
+    (skill,) = agent.skills
+    assert skill.description == "says it again"
+    assert (skill.input_schema, skill.output_schema) == ({"type": "string"}, None)
+    assert agent.addrs == [f"/ip4/127.0.0.1/tcp/1/p2p/{PEER.text}"]
+
+
+async def test_a_task_is_shown_with_its_documents_as_json(node):
+    task = await perform(node, "signal.show", {"task": TASK.text}, ME)
+    assert (task.status, task.body, task.result) == ("granted", {"say": "hi"}, None)
+    assert (task.holder, task.generation) == (ALICE.text, 2)
+
+
+async def test_a_peer_can_be_named_by_its_agent(node):
+    await perform(node, "peer.disconnect", {"peer": "alice"}, ME)
+    assert node.asked[-1] == directory.DisconnectPeer(PEER)
+
+
+async def test_a_claim_is_taken_by_task_or_by_skill_and_not_by_both(node):
+    for given in ({}, {"task": TASK.text, "skill": "echo"}):
+        with pytest.raises(UsageError, match="either"):
+            await perform(node, "claim.take", given, ME)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "field"),
+    [
+        ("signal.show", {"task": "task1xyz"}, "task"),
+        ("contact.add", {"address": TASK.text}, "address"),
+        ("peer.disconnect", {"peer": "12D3KooWnope"}, "peer"),
+        ("whois", {"who": "a", "timeout": "1h"}, "timeout"),
+        ("signal.deposit", {"skill": "a", "deadline": "soon"}, "deadline"),
+        ("signal.deposit", {"skill": "a", "body": "x" * 20_000}, "body"),
+        (
+            "skill.add",
+            {"name": "a", "input_schema": {"x": "y" * 9_000}},
+            "input_schema",
+        ),
+    ],
+)
+async def test_a_value_that_makes_no_sense_names_its_field(node, name, given, field):
+    with pytest.raises(UsageError, match=f"`{field}`") as refusal:
+        await perform(node, name, given, ME)
+    assert refusal.value.hint
+    assert not node.asked
+
+
+# --- the one way in ---
+
+
+async def test_a_caller_without_the_scope_is_denied(node):
+    reader = Caller("mcp", agent="claude", scopes=frozenset({"read"}))
+    await perform(node, "peer.ls", {}, reader)
+    with pytest.raises(DeniedError, match=r"claude may not call skill\.rm"):
+        await perform(node, "skill.rm", {"name": "echo"}, reader)
+
+
+async def test_an_operation_nobody_knows_is_not_found(node):
+    with pytest.raises(NotFoundError, match="fly"):
+        await perform(node, "fly", {}, ME)
+
+
+async def test_every_run_is_counted_with_its_outcome_and_its_time(node):
+    meter = Meter()
+    node.answers[directory.WhoIs] = NotFoundError("no")
+    await perform(node, "peer.ls", b"", ME, meter=meter)
+    with pytest.raises(NotFoundError):
+        await perform(node, "whois", {"who": "x"}, ME, meter=meter)
+    assert meter.outcomes == {("peer.ls", "ok"): 1, ("whois", "not-found"): 1}
+    assert meter.seconds.keys() == {"peer.ls", "whois"}
+
+
+async def test_an_answer_of_another_kind_is_told_as_the_bug_it_is(node):
+    node.answers[directory.ListPeers] = directory.Done()
+    with pytest.raises(NodeError, match="bug in nestmate"):
+        await perform(node, "peer.ls", {}, ME)
+
+
+# --- what to do next ---
+
+
+@pytest.mark.parametrize(
+    ("figures", "command"),
+    [
+        ({"peers": 0, "contacts": 0}, "nestmate invite"),
+        ({"peers": 0}, "nestmate doctor"),
+        ({"claims": 1}, "nestmate claim ls"),
+        ({"tasks_own": 1}, "nestmate signal tail"),
+        ({}, "nestmate skill add"),
+        ({"skills": ("echo",), "tasks_sensed": 2}, "nestmate signal ls"),
+        ({"skills": ("echo",)}, "nestmate work echo"),
+    ],
+)
+def test_status_names_the_one_command_that_helps_most(status_view, figures, command):
+    assert command in next_step(status_view(**figures))
