@@ -28,6 +28,9 @@ HOME_FORMAT: Final = 1
 HOME_VARIABLE: Final = "NESTMATE_HOME"
 SOCKET_PATH_BYTES_MAX: Final = 103 if sys.platform == "darwin" else 107
 
+# Entered only if it is ours alone: see prepare_run.
+SOCKET_FOLDER: Final = Path("/tmp") / f"nestmate-{os.geteuid()}"  # noqa: S108 - ditto
+
 _MARKER_BYTES_MAX: Final = 4_096
 _WRITABLE_BY_OTHERS: Final = 0o022
 
@@ -108,7 +111,7 @@ class Home:
         if len(os.fsencode(usual)) <= SOCKET_PATH_BYTES_MAX:
             return usual
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path("/tmp") / f"nestmate-{os.geteuid()}" / f"{digest}-{name}"  # noqa: S108 - entered only if private, see prepare_run
+        return SOCKET_FOLDER / f"{digest}-{name}"
 
     def exists(self) -> bool:
         """Whether a home is here, whatever its state."""

@@ -26,7 +26,7 @@ _TIME: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_MS_MAX: Final = 253_402_300_800_000  # the first moment of the year 10000
-_SIZE: Final = re.compile(r"(\d{1,15}) ?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?")
+_SIZE: Final = re.compile(r"(\d{1,20}) ?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?")
 _SIZE_BYTES: Final = {
     "TiB": 1 << 40,
     "GiB": 1 << 30,

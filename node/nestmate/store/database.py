@@ -195,7 +195,7 @@ def _said(error: Exception) -> str:
 
 def refused(error: Exception) -> StoreError:
     """The sentence for a disk that would not do what it was asked."""
-    said = error.strerror if isinstance(error, OSError) else _said(error)
+    said = (error.strerror if isinstance(error, OSError) else None) or _said(error)
     return StoreError(
         f"The disk refused: {said}.",
         "Free some space, and look at the permissions of the home folder.",

@@ -8,9 +8,10 @@ suite of the LevelDB twin. It knows nothing of files but snapshots.
 import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from nestmate.errors import BusyError, StoreError
+from nestmate.errors import BusyError, ConflictError, StoreError
 from nestmate.store.base import BootReport, Write, check_key, key_range
 from nestmate.store.head import INCARNATION_BYTES
 from nestmate.store.snapshot import Pair, read_snapshot, write_snapshot
@@ -23,7 +24,7 @@ class MemoryDisk:
         self.batches: list[tuple[Write, ...]] = []
         self.durable = 0
         self.vouched = 0
-        self.full = False
+        self.refuses = False
         self.held = False
 
     def __repr__(self) -> str:
@@ -54,10 +55,19 @@ class MemoryDisk:
         self.durable = len(self.batches)
         self.held = False
 
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Refuse every write meanwhile."""
+        self.refuses = True
+        try:
+            yield
+        finally:
+            self.refuses = False
+
     def restore(self, snapshot: Path) -> int:
         """Fill an empty disk from a snapshot; returns the number of pairs."""
         if self.held or self.batches:
-            raise StoreError("A snapshot is restored into an empty store only.")
+            raise ConflictError("A snapshot is restored into an empty store only.")
         self.batches = [tuple(read_snapshot(snapshot))]
         return len(self.batches[0])
 
@@ -102,7 +112,7 @@ class MemoryStore:
         batch = tuple(writes)
         for key, _ in batch:
             check_key(key)
-        if disk.full:
+        if disk.refuses:
             raise StoreError("The disk is full.", "Free some space.")
         if not batch:
             return

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from nestmate.errors import StoreError
+from nestmate.store.base import check_key
 from nestmate.store.database import (
     COUNT_KEY,
     Count,
@@ -77,21 +79,34 @@ def _proved(
 
 
 def build(path: Path, pairs: Iterable[Pair], batches: int) -> tuple[Count, int]:
-    """A whole new database at a path, synced; returns its count and its pairs."""
+    """A whole new database at a path, synced; returns its count and its pairs.
+
+    Nothing is left there when the pairs turn out to be damaged or the disk refuses.
+    """
     shutil.rmtree(path, ignore_errors=True)
     count = Count(batches, next_chain(EMPTY_CHAIN, path.name.encode()))
-    kept, size = 0, 0
-    batch: list[tuple[bytes, bytes]] = []
     database = Database(path, create=True)
     try:
-        for key, value in pairs:
-            batch.append((key, sealed(key, value)))
-            kept += 1
-            size += len(key) + len(value)
-            if size >= _BUILD_BYTES:
-                database.write(batch, durable=True)
-                batch, size = [], 0
-        database.write([*batch, count_pair(count)], durable=True)
-    finally:
+        kept = _fill(database, pairs)
+        database.write([count_pair(count)], durable=True)
+    except StoreError:
         database.close()
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    database.close()
     return count, kept
+
+
+def _fill(database: Database, pairs: Iterable[Pair]) -> int:
+    kept, size = 0, 0
+    batch: list[tuple[bytes, bytes]] = []
+    for key, value in pairs:
+        check_key(key)
+        batch.append((key, sealed(key, value)))
+        kept += 1
+        size += len(key) + len(value)
+        if size >= _BUILD_BYTES:
+            database.write(batch, durable=True)
+            batch, size = [], 0
+    database.write(batch, durable=True)
+    return kept
