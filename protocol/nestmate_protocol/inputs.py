@@ -84,6 +84,14 @@ class Dialled:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighted:
+    """Somebody on the local network claims to be a node of ours; nothing is proved."""
+
+    peer: PeerId
+    multiaddrs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What the DHT said about a key: peers and where they claim to be."""
 
@@ -113,6 +121,7 @@ Input = (
     | PeerUp
     | PeerDown
     | Dialled
+    | Sighted
     | Found
     | Resolved
     | Wakeup

@@ -25,10 +25,24 @@ from nestmate_protocol.inputs import (
     PeerDown,
     PeerUp,
     Resolved,
+    Sighted,
+)
+from nestmate_protocol.limits import (
+    CONNECTIONS_IN_MAX,
+    CONNECTIONS_MAX,
+    CONNECTIONS_PER_IP_MAX,
 )
 
 NetworkInput = (
-    Listening | Arrived | Heard | PeerUp | PeerDown | Dialled | Found | Resolved
+    Listening
+    | Arrived
+    | Heard
+    | PeerUp
+    | PeerDown
+    | Dialled
+    | Sighted
+    | Found
+    | Resolved
 )
 
 
@@ -37,7 +51,9 @@ class NetworkOptions:
     """How a network starts: host key seed, network id, and where to listen.
 
     ``announce`` replaces what is told to others; ``loopback_is_one_ip`` makes the
-    per-IP limits count 127.0.0.1 too. ``mdns`` looks for nodes on the LAN.
+    per-IP limits count 127.0.0.1 too. ``mdns`` looks for nodes on the LAN. A peer
+    that misses two pings in a row, ``ping_seconds`` apart, is hung up. ``kept`` is
+    what ``Network.keep`` returned in an earlier life.
     """
 
     host_seed: bytes
@@ -46,6 +62,11 @@ class NetworkOptions:
     announce: tuple[str, ...] = ()
     loopback_is_one_ip: bool = False
     mdns: bool = False
+    connections_max: int = CONNECTIONS_MAX
+    connections_in_max: int = CONNECTIONS_IN_MAX
+    connections_per_ip_max: int = CONNECTIONS_PER_IP_MAX
+    ping_seconds: float = 10.0
+    kept: bytes = b""
 
 
 @dataclass(slots=True)
@@ -124,6 +145,10 @@ class Network(Protocol):
 
     def strike(self, peer: PeerId, fault: Fault) -> None:
         """Count a fault against a peer; too many and it is banned."""
+        ...
+
+    def keep(self) -> bytes:
+        """What is worth remembering across restarts (bans), for ``kept``."""
         ...
 
 
