@@ -2,25 +2,76 @@
 
 Records of others and requests of local agents go in, outcomes come out, in the order
 in which they are to be carried out: durable, then visible, then answered. The board
-keeps nothing but the parts together: the field of sensed tasks, the issuer of our own
-and the worker of others'. It thinks in addresses and skills and knows no peer, no
-card and no topic.
+keeps nothing but the parts together: the field of sensed tasks, the issuer of our own,
+the worker of any, and who waits here for what. It thinks in addresses and skills and
+knows no peer, no card and no topic.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.ids import Address, NetworkId
+from nestmate_protocol.effects import Code, Notify, Refusal, Reply, Scalar
+from nestmate_protocol.errors import Fault, LocalError, RemoteError
+from nestmate_protocol.ids import Address, NetworkId, TaskId
 from nestmate_protocol.keys import SigningKey
-from nestmate_protocol.records import Record
-from nestmate_protocol.signals.outcomes import Outcome
-from nestmate_protocol.signals.requests import SignalsRequest
+from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
+from nestmate_protocol.records import Kind, Record, open_record
+from nestmate_protocol.signals.claims import (
+    Beat,
+    Cancel,
+    Claim,
+    Done,
+    Lease,
+    Receipt,
+    Release,
+)
+from nestmate_protocol.signals.confirmations import Confirmations
+from nestmate_protocol.signals.desk import Desk, Parts
+from nestmate_protocol.signals.emitter import Emitter
+from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
+from nestmate_protocol.signals.issuer import Issuer
+from nestmate_protocol.signals.levels import urgency_share, value_of
+from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
+from nestmate_protocol.signals.pen import SEQUENCE_KEY, Pen
+from nestmate_protocol.signals.records import Deposit, Signal
+from nestmate_protocol.signals.requests import (
+    Acknowledged,
+    SignalsRequest,
+    TaskStatus,
+)
+from nestmate_protocol.signals.response import Speeds
+from nestmate_protocol.signals.shelf import (
+    CLAIM_PREFIX,
+    TASK_PREFIX,
+    read_claim,
+    read_task,
+)
+from nestmate_protocol.signals.takers import Takers
+from nestmate_protocol.signals.upshots import (
+    Confirmed,
+    DeclinedError,
+    Missed,
+    Offered,
+    Step,
+    Unanswered,
+    Won,
+)
+from nestmate_protocol.signals.worker import Worker
+
+SWEEP_MS: Final = 30_000
+_LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIND})
+"""Faults no honest author commits; the others come about by haste and late news."""
 
 
 class Reader(Protocol):
-    """What is on disk under the board's prefix, in key order."""
+    """What is on disk, in key order."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key."""
+        ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All pairs whose key starts with ``prefix``."""
@@ -51,19 +102,60 @@ class Board:
         trust: Callable[[Address], float],
     ) -> None:
         """``incarnation`` is 16 fresh bytes per boot; ``trust`` 0..1, 0 for blocked."""
-        raise NotImplementedError
+        self._me = me
+        self._network = network
+        self._reader = reader
+        self._trust = trust
+        self._pen = Pen(me, network, device, incarnation)
+        self._field = Field(me)
+        self._speeds = Speeds()
+        self._emitter = Emitter(self._pen, self._field)
+        self._issuer = Issuer(self._pen, self._field, self._speeds, self._emitter)
+        self._worker = Worker(self._pen, self._speeds)
+        self._takers = Takers(me, self._field, self._worker, self._speeds, trust)
+        self._confirmations = Confirmations()
+        self._sweep_ms: int | None = None
+        parts = Parts(
+            pen=self._pen,
+            field=self._field,
+            speeds=self._speeds,
+            emitter=self._emitter,
+            issuer=self._issuer,
+            worker=self._worker,
+            takers=self._takers,
+            confirmations=self._confirmations,
+        )
+        self._desk = Desk(parts, entropy)
+
+    def __repr__(self) -> str:
+        return f"<Board of {self._me.short}>"
 
     def start(self, now: Moment) -> list[Outcome]:
-        """The first call of all: take up again what the disk holds."""
-        raise NotImplementedError
+        """The first call of all: take up again what the disk holds.
+
+        Raises LocalError if the store is damaged.
+        """
+        self._pen.start(self._reader.get(SEQUENCE_KEY), now)
+        tasks = [read_task(self._me, v) for _, v in self._reader.scan(TASK_PREFIX)]
+        claims = [read_claim(v) for _, v in self._reader.scan(CLAIM_PREFIX)]
+        steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
+        return self._settle(steps, now)
 
     def ask(self, request: int, body: SignalsRequest, now: Moment) -> list[Outcome]:
         """A local agent's request; its ``Reply`` comes now or later."""
-        raise NotImplementedError
+        try:
+            steps = self._desk.ask(request, body, now)
+        except DeclinedError as no:
+            steps = [Reply(request, Refusal(no.code, str(no), no.hint))]
+        except LocalError as no:
+            steps = [Reply(request, Refusal(Code.INVALID, str(no), no.hint))]
+        return self._settle(steps, now)
 
     def abandon(self, request: int, now: Moment) -> list[Outcome]:
         """Nobody waits for this request's answer any more."""
-        raise NotImplementedError
+        self._takers.abandon(request)
+        self._confirmations.abandon(request)
+        return self._settle([], now)
 
     def admit(
         self, record: Record, author: Address, age_ms: int, now: Moment
@@ -72,28 +164,203 @@ class Board:
 
         Never raises; what is wrong with it comes back as ``Reject``.
         """
-        raise NotImplementedError
+        return self._settle(self._admit(record, author, age_ms, now), now)
 
     def agent_up(self, address: Address, now: Moment) -> list[Outcome]:
         """An agent's node can be reached now: say again what it has not answered."""
-        raise NotImplementedError
+        return self._settle(self._worker.agent_up(address, now), now)
 
     def greeting(self, now: Moment) -> tuple[tuple[bytes, int], ...]:
-        """Records with ages for a newly connected node, at most one frame full."""
-        raise NotImplementedError
+        """Records with ages for a newly connected node, at most one frame full.
+
+        Our own open tasks first, then others', strongest first, and of no author more
+        than its pace would let in at once.
+        """
+        ageing = self._speeds.ageing_seconds
+        cells = [
+            (cell.signal.issuer != self._me, -cell.strength(now.mono_ms, ageing), cell)
+            for cell in self._field
+            if cell.life.stage == Stage.OPEN and not cell.is_gone(now)
+        ]
+        cells.sort(key=lambda entry: (*entry[:2], entry[2].task))
+        items: list[tuple[bytes, int]] = []
+        told: dict[bytes, int] = {}
+        for _, _, cell in cells:
+            issuer = cell.signal.issuer.raw
+            told[issuer] = told.get(issuer, 0) + 1
+            if told[issuer] <= SIGNALS_PER_AUTHOR_BURST:
+                items.append((cell.record.data, now.mono_ms - cell.sent_ms))
+        return tuple(items[:FRAME_RECORDS_MAX])
 
     def skills_wanted(self) -> tuple[str, ...]:
         """Skills whose topics matter here: of own live tasks and of waiting takers."""
-        raise NotImplementedError
+        live = {
+            own.order.skill
+            for own in self._issuer.tasks.values()
+            if own.status in {TaskStatus.OPEN, TaskStatus.GRANTED}
+        }
+        return tuple(sorted(live | self._takers.skills()))
 
     def counts(self) -> Counts:
-        """How much there is."""
-        raise NotImplementedError
+        """How much there is; own tasks include those that are over."""
+        return Counts(
+            tasks_own=len(self._issuer.tasks),
+            tasks_sensed=len(self._field),
+            claims=len(self._worker.tenures),
+        )
 
     def wake(self, now: Moment) -> list[Outcome]:
         """Do what is due; calling it early or twice does no harm."""
-        raise NotImplementedError
+        if self._sweep_ms is not None and self._sweep_ms <= now.mono_ms:
+            self._field.sweep(now)
+            self._sweep_ms = None
+        steps: list[Step] = []
+        for part in (self._issuer, self._emitter, self._worker, self._takers):
+            steps += part.wake(now)
+        return self._settle(steps + self._confirmations.wake(now), now)
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
-        raise NotImplementedError
+        times = (
+            self._issuer.next_wakeup(),
+            self._emitter.next_wakeup(),
+            self._worker.next_wakeup(),
+            self._takers.next_wakeup(),
+            self._confirmations.next_wakeup(),
+            self._sweep_ms,
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def _settle(self, steps: list[Step], now: Moment) -> list[Outcome]:
+        """Hand upshots to their parts, and to ourselves what we sent ourselves."""
+        outcomes: list[Outcome] = []
+        waiting = deque(steps)
+        while waiting:
+            step = waiting.popleft()
+            if isinstance(step, ToAgent) and step.address == self._me:
+                record = open_record(step.record, self._network)
+                more = self._admit(record, self._me, step.age_ms, now)
+            elif isinstance(step, Offered | Won | Missed | Unanswered | Confirmed):
+                more = self._hand_over(step, now)
+            else:
+                outcomes.append(step)
+                continue
+            waiting.extendleft(reversed(more))
+        if self._sweep_ms is None and len(self._field):
+            self._sweep_ms = now.mono_ms + SWEEP_MS
+        return outcomes
+
+    def _hand_over(
+        self, upshot: Offered | Won | Missed | Unanswered | Confirmed, now: Moment
+    ) -> list[Step]:
+        task = upshot.task
+        match upshot:
+            case Offered():
+                return self._takers.offered(task, now)
+            case Won():
+                return self._takers.won(task, now)
+            case Unanswered():
+                return self._takers.unanswered(task, now)
+            case Missed(_, reason):
+                no = Refusal(Code.CONFLICT, f"The claim was lost: {reason}.")
+                told = self._confirmations.answer(task, no)
+                return told + self._takers.missed(task, reason, now)
+            case Confirmed():
+                fence = self._worker.settled.get(task.raw, 0)
+                return self._confirmations.answer(task, Acknowledged(task, fence))
+
+    def _admit(
+        self, record: Record, author: Address, age_ms: int, now: Moment
+    ) -> list[Step]:
+        if author != self._me and self._trust(author) <= 0:
+            return [Reject(Fault.NOT_ENTITLED, strike=False)]
+        try:
+            if record.kind == Kind.SIGNAL:
+                return self._signal(record, author, age_ms, now)
+            return self._other(record, author, age_ms, now)
+        except RemoteError as wrong:
+            return [Reject(wrong.fault, wrong.fault in _LIES)]
+
+    def _signal(
+        self, record: Record, author: Address, age_ms: int, now: Moment
+    ) -> list[Step]:
+        signal = Signal.read(record.fields)
+        if signal.issuer != author:
+            raise RemoteError(Fault.NOT_ENTITLED, "another's signal")
+        if author == self._me:
+            return []
+        sensed, cell = self._field.sense(signal, record, age_ms, now)
+        if sensed is Sensed.NOTHING:
+            return []
+        steps = self._worker.told(author, cell.task, cell.life)
+        if sensed is Sensed.NEW:
+            details: dict[str, Scalar] = {
+                "skill": signal.skill,
+                "urgency": urgency_share(signal.urgency_code),
+            }
+            steps.append(Notify("signal.sensed", cell.task, author, details))
+        return steps + self._takers.offered(cell.task, now)
+
+    def _other(
+        self, record: Record, author: Address, age_ms: int, now: Moment
+    ) -> list[Step]:
+        fields = record.fields
+        match record.kind:
+            case Kind.DEPOSIT:
+                deposit = Deposit.read(fields)
+                _same(deposit.depositor, author)
+                self._field.deposit(deposit, age_ms, now)
+                return []
+            case Kind.CLAIM:
+                claim = Claim.read(fields)
+                _same(claim.worker, author)
+                return self._issuer.claimed(claim, now)
+            case Kind.BEAT:
+                beat = Beat.read(fields)
+                _same(beat.worker, author)
+                return self._issuer.beaten(beat, now)
+            case Kind.DONE:
+                result = Done.read(fields)
+                _same(result.worker, author)
+                return self._issuer.finished(result, now)
+            case Kind.RELEASE:
+                release = Release.read(fields)
+                _same(release.worker, author)
+                return self._issuer.released(release, now)
+            case Kind.LEASE:
+                return self._leased(Lease.read(fields), author, now)
+            case Kind.RECEIPT:
+                return self._receipted(Receipt.read(fields), author)
+            case Kind.CANCEL:
+                cancel = Cancel.read(fields)
+                life = Life(cancel.generation, Stage.CANCELLED)
+                return self._told(author, cancel.task, life)
+            case _:
+                raise RemoteError(Fault.UNKNOWN_KIND, record.kind.value)
+
+    def _leased(self, lease: Lease, author: Address, now: Moment) -> list[Step]:
+        life = granted(lease.task, lease.generation, lease.holder)
+        steps = self._told(author, lease.task, life)
+        if lease.holder == self._me:
+            steps += self._worker.leased(author, lease, now)
+        return steps
+
+    def _receipted(self, receipt: Receipt, author: Address) -> list[Step]:
+        life = done(receipt.task, receipt.generation, receipt.holder)
+        cell = self._field.get(receipt.task)
+        news = cell is not None and life > cell.life
+        steps = self._told(author, receipt.task, life)
+        if cell is not None and news:
+            size, seconds = value_of(receipt.size_code), receipt.measured_ms / 1_000
+            self._speeds.learn(receipt.holder, cell.signal.skill, size, seconds)
+        return steps
+
+    def _told(self, author: Address, task: TaskId, life: Life) -> list[Step]:
+        """What an author says of a task goes only as far as it is the issuer."""
+        self._field.tell(author, task, life)
+        return self._worker.told(author, task, life)
+
+
+def _same(named: Address, author: Address) -> None:
+    if named != author:
+        raise RemoteError(Fault.NOT_ENTITLED, "signed by another than it names")

@@ -78,7 +78,8 @@ class Lease:
 
     ``generation`` is the fence. ``lease_seconds`` counts from the message that asked
     for it: the claim, or the beat whose ``n`` is ``renewal``. ``body`` is there for
-    the holder when the signal did not carry it.
+    the holder when the signal did not carry it, ``partial`` is what an earlier holder
+    had achieved when it gave the task back.
     """
 
     kind: ClassVar[Kind] = Kind.LEASE
@@ -90,6 +91,7 @@ class Lease:
     estimate_ms: int
     body: bytes | None
     renewal: int
+    partial: bytes | None = None
 
     def fields(self) -> Body:
         """The map to be signed."""
@@ -102,6 +104,7 @@ class Lease:
                 5: self.estimate_ms,
                 6: self.body,
                 7: self.renewal,
+                8: self.partial,
             }
         )
 
@@ -116,6 +119,7 @@ class Lease:
             estimate_ms=fields.integer(5, 0, COUNT_MAX),
             body=fields.octets_or(6, None, 0, TASK_BODY_BYTES_MAX),
             renewal=fields.integer(7, 0, COUNT_MAX),
+            partial=fields.octets_or(8, None, 0, RESULT_BYTES_MAX),
         )
 
 

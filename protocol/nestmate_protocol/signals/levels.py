@@ -56,8 +56,12 @@ def urgency_code(urgency: float) -> int:
 
 
 def urgency_share(code: int) -> float:
-    """The user's 0..1 that an urgency code stands for."""
-    return code / URGENCY_CODE_MAX
+    """The user's 0..1 that an urgency code stands for, to two places.
+
+    Codes are closer together than hundredths are, so that every urgency written with
+    two places comes back as it was written.
+    """
+    return round(code / URGENCY_CODE_MAX, 2)
 
 
 def size_code(seconds: float) -> int:

@@ -9,11 +9,11 @@ still matters, is judged elsewhere; this file knows only what a well-formed reco
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from hashlib import sha256
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 from nestmate_protocol.codec import Encodable, Fields
 from nestmate_protocol.errors import Fault, RemoteError
-from nestmate_protocol.ids import ID_BYTES, Address, RecordId, TaskId
+from nestmate_protocol.ids import ID_BYTES, Address, Identifier, RecordId, TaskId
 from nestmate_protocol.limits import (
     DELEGATES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
@@ -34,6 +34,8 @@ COUNT_MAX: Final = 2**63 - 1
 GENERATION_MAX: Final = 2**31 - 1
 _TASK_DOMAIN: Final = b"nestmate/task"
 
+_Id = TypeVar("_Id", bound=Identifier)
+
 Body: TypeAlias = dict[int, Encodable]
 
 
@@ -43,6 +45,9 @@ class TaskClass(IntEnum):
 
     NORMAL = 0
     EXCLUSIVE = 1
+
+
+_CLASSES: Final = tuple(TaskClass)
 
 
 def task_id(issuer: Address, key: bytes) -> TaskId:
@@ -155,7 +160,7 @@ class Signal:
             urgency_code=fields.integer(4, 0, URGENCY_CODE_MAX),
             size_code=fields.integer(5, 0, SIZE_CODE_MAX),
             ttl_seconds=fields.integer(6, 1, SIGNAL_TTL_SECONDS_MAX),
-            task_class=TaskClass(fields.integer_or(7, 0, 0, 1)),
+            task_class=_CLASSES[fields.integer_or(7, 0, 0, 1)],
             lease_seconds=fields.integer(8, LEASE_SECONDS_MIN, LEASE_SECONDS_MAX),
             link=_link(fields, 9),
             body=body,
@@ -167,8 +172,8 @@ class Signal:
             half_life_seconds=fields.integer_or(18, 0, 0, SIGNAL_TTL_SECONDS_MAX),
             deadline_ms=fields.integer_or(19, 0, 0, COUNT_MAX),
             schema=fields.identifier_or(16, RecordId, None),
-            delegates=fields.identifiers(20, Address, DELEGATES_MAX),
-            inputs=fields.identifiers(21, TaskId, TASK_INPUTS_MAX),
+            delegates=_identifiers(fields, 20, Address, DELEGATES_MAX),
+            inputs=_identifiers(fields, 21, TaskId, TASK_INPUTS_MAX),
         )
 
 
@@ -239,3 +244,10 @@ def _skill(fields: Fields) -> str:
     if not is_skill_name(skill):
         raise RemoteError(Fault.BAD_FIELD, "skill")
     return skill
+
+
+def _identifiers(
+    fields: Fields, key: int, cls: type[_Id], count_max: int
+) -> tuple[_Id, ...]:
+    """As ``Fields.identifiers``, at once where there are none, as there mostly are."""
+    return fields.identifiers(key, cls, count_max) if key in fields.body else ()

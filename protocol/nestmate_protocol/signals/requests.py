@@ -126,7 +126,10 @@ class TakeTask:
 
 @dataclass(frozen=True, slots=True)
 class ClaimView:
-    """One lease held by this node; ``generation`` is the fence that goes with it."""
+    """One lease held by this node; ``generation`` is the fence that goes with it.
+
+    ``partial`` is what an earlier holder had achieved when it gave the task back.
+    """
 
     task: TaskId
     skill: str
@@ -136,6 +139,7 @@ class ClaimView:
     seconds_left: float
     urgency: float
     body: bytes
+    partial: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,178 @@
+"""The emitter: says our own open tasks aloud, again and again until they are taken.
+
+First at once, then after max(8 s, 0.4 of the size), then with doubled pauses, but
+never with a longer one than the half-life, so that what a living issuer still wants
+does not fade. Our own pace stays below what others let in: what is due and may not go
+yet waits, new tasks before repetitions and urgent ones before slow ones. The emitter
+knows nothing of claims.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.ids import TaskId
+from nestmate_protocol.limits import (
+    SIGNAL_TTL_SECONDS_MAX,
+    SIGNALS_PER_AUTHOR_BURST,
+    TASK_INLINE_BODY_BYTES_MAX,
+)
+from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.field import Field
+from nestmate_protocol.signals.levels import (
+    COST_BASE_CENTS,
+    FLASH,
+    cost_cents,
+    half_life_ms,
+    value_of,
+)
+from nestmate_protocol.signals.outcomes import ToAble, ToTopic
+from nestmate_protocol.signals.pace import Pace
+from nestmate_protocol.signals.pen import Pen
+from nestmate_protocol.signals.records import Link, Signal
+from nestmate_protocol.signals.shelf import OwnTask
+from nestmate_protocol.signals.upshots import Offered, Step
+
+REACH_FIRST: Final = 8
+REACH_MAX: Final = 64
+PAUSE_MS_MIN: Final = 8_000
+PAUSE_SIZE_SHARE: Final = 0.4
+BURST: Final = SIGNALS_PER_AUTHOR_BURST - 4
+"""Own signals leave a little slower than others let in, because links jitter."""
+
+_OPEN_MS_MAX: Final = SIGNAL_TTL_SECONDS_MAX * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One task being called out; ``repeats`` counts emissions of this generation.
+
+    ``paid`` tells that its urgency is in the spending chain already; ``order`` is its
+    place among tasks that wait for their turn.
+    """
+
+    own: OwnTask
+    opened_ms: int
+    order: int
+    repeats: int = 0
+    paid: bool = False
+
+
+class Emitter:
+    """Everything this agent is calling for at the moment."""
+
+    def __init__(self, pen: Pen, field: Field) -> None:
+        self._pen = pen
+        self._field = field
+        self._pace = Pace(BURST)
+        self._voices: dict[bytes, Voice] = {}
+        self._due: set[bytes] = set()
+        self._alarms: Alarms[bytes] = Alarms()
+        self._again_ms: int | None = None
+        self._count = 0
+
+    def __repr__(self) -> str:
+        return f"<Emitter of {len(self._voices)}, {len(self._due)} due>"
+
+    def call(
+        self, own: OwnTask, opened_ms: int, now: Moment, *, paid: bool
+    ) -> list[Step]:
+        """Begin to call out a generation of a task."""
+        self._count += 1
+        self._voices[own.task.raw] = Voice(own, opened_ms, self._count, paid=paid)
+        self._due.add(own.task.raw)
+        return self.wake(now)
+
+    def again(self, task: TaskId, now: Moment) -> list[Step] | None:
+        """Call out a task once more now; None if it is too soon for that."""
+        if self._due or self._pace.ready_at(now.mono_ms) > now.mono_ms:
+            return None
+        self._due.add(task.raw)
+        return self.wake(now)
+
+    def hush(self, task: TaskId) -> None:
+        """Say no more of a task."""
+        self._voices.pop(task.raw, None)
+        self._due.discard(task.raw)
+        self._alarms.clear(task.raw)
+
+    def may_spend(self, now: Moment) -> bool:
+        """Whether a record of the spending chain may go now; if so it is counted."""
+        return not self._due and self._pace.take(now.mono_ms)
+
+    def wake(self, now: Moment) -> list[Step]:
+        """Emit what is due, as fast as the pace allows."""
+        self._due.update(self._alarms.ring(now.mono_ms))
+        steps: list[Step] = []
+        while self._due and self._pace.take(now.mono_ms):
+            raw = min(self._due, key=self._turn)
+            self._due.discard(raw)
+            steps += self._emit(self._voices[raw], now)
+        self._again_ms = self._pace.ready_at(now.mono_ms) if self._due else None
+        return steps
+
+    def next_wakeup(self) -> int | None:
+        """When ``wake`` is due, in monotonic ms."""
+        times = [t for t in (self._alarms.next(), self._again_ms) if t is not None]
+        return min(times, default=None)
+
+    def _turn(self, raw: bytes) -> tuple[bool, int, int]:
+        voice = self._voices[raw]
+        urgency = voice.own.order.urgency_code
+        return (voice.repeats > 0, -urgency, voice.order)
+
+    def _emit(self, voice: Voice, now: Moment) -> list[Step]:
+        order = voice.own.order
+        open_ms = min(_OPEN_MS_MAX, now.mono_ms - voice.opened_ms)
+        cents = COST_BASE_CENTS if voice.paid else cost_cents(order.urgency_code)
+        signal, record, save = self._pen.spend(
+            cents, lambda link: _signal(self._pen, voice.own, open_ms, link)
+        )
+        self._count += 1
+        self._voices[voice.own.task.raw] = replace(
+            voice, repeats=voice.repeats + 1, paid=True, order=self._count
+        )
+        self._field.sense(signal, record, 0, now)
+        self._alarms.set(voice.own.task.raw, now.mono_ms + _pause_ms(voice))
+        urgent = order.urgency_code >= FLASH.code_min
+        reach = min(REACH_MAX, REACH_FIRST << min(voice.repeats, 8))
+        return [
+            save,
+            ToTopic(order.skill, record.data, 0, urgent),
+            ToAble(order.skill, record.data, 0, reach),
+            Offered(voice.own.task),
+        ]
+
+
+def _pause_ms(voice: Voice) -> int:
+    """How long after emission ``repeats`` the next one follows."""
+    order = voice.own.order
+    size_ms = 1_000 * value_of(order.size_code)
+    first = max(PAUSE_MS_MIN, round(PAUSE_SIZE_SHARE * size_ms))
+    half_life = half_life_ms(order.urgency_code, order.half_life_seconds)
+    return min(first << min(voice.repeats, 32), max(first, half_life))
+
+
+def _signal(pen: Pen, own: OwnTask, open_ms: int, link: Link) -> Signal:
+    order = own.order
+    inline = len(order.body) <= TASK_INLINE_BODY_BYTES_MAX
+    return Signal(
+        issuer=pen.me,
+        key=order.key,
+        skill=order.skill,
+        urgency_code=order.urgency_code,
+        size_code=order.size_code,
+        ttl_seconds=order.ttl_seconds,
+        task_class=order.task_class,
+        lease_seconds=order.lease_seconds,
+        link=link,
+        body=order.body if inline else None,
+        body_hash=sha256(order.body).digest(),
+        body_bytes=len(order.body),
+        created_ms=order.created_ms,
+        generation=own.generation,
+        open_ms=open_ms,
+        half_life_seconds=order.half_life_seconds,
+        deadline_ms=order.deadline_ms,
+    )

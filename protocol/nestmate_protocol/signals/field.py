@@ -1,0 +1,392 @@
+"""The field: which tasks are sensed here, how strongly, and how they fade.
+
+Everything kept is joined: deposits per depositor by larger count, then amount, then
+earlier birth; a task's life by lexicographic maximum. Joins are commutative,
+associative and idempotent, so that order, loss and duplication of news do not matter.
+Strength is computed when it is read, on the local monotonic clock alone. The field
+takes in what is bounded and fresh and knows nothing of who answers a call.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, IntEnum, unique
+from hashlib import sha256
+from math import fsum
+from typing import Final, NamedTuple, TypeVar
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.errors import Fault, RemoteError
+from nestmate_protocol.ids import Address, TaskId
+from nestmate_protocol.limits import (
+    DEPOSITORS_PER_TASK_MAX,
+    EARLY_RECORDS_PER_TASK_MAX,
+    EARLY_TASKS_MAX,
+    TASKS_KNOWN_MAX,
+    TASKS_PER_AUTHOR_MAX,
+)
+from nestmate_protocol.records import Record
+from nestmate_protocol.signals.levels import URGENCY_MAX, half_life_ms, value_of
+from nestmate_protocol.signals.pace import Paces
+from nestmate_protocol.signals.records import Deposit, Signal, task_id
+
+INTENSITY_MAX: Final = 4 * URGENCY_MAX
+EVAPORATED: Final = 1 / 64
+REPLAY_MS_MAX: Final = 24 * 3_600_000
+_EVICT_SHARE: Final = 16
+_RANK_BYTES: Final = 8
+
+
+@unique
+class Stage(IntEnum):
+    """Where one generation of a task stands; later stages win."""
+
+    OPEN = 0
+    GRANTED = 1
+    CANCELLED = 2
+    DONE = 3
+
+
+class Life(NamedTuple):
+    """What the issuer last said of a task; the lexicographically largest is true.
+
+    ``rank`` orders holders within one generation and stage; ``holder`` is 32 bytes,
+    or none.
+    """
+
+    generation: int
+    stage: Stage
+    rank: int = 0
+    holder: bytes = b""
+
+
+class Share(NamedTuple):
+    """One depositor's latest deposit; ``birth_ms`` is on the local monotonic clock."""
+
+    n: int
+    amount_code: int
+    birth_ms: int
+
+
+@unique
+class Sensed(Enum):
+    """What a signal changed here."""
+
+    NEW = "new"
+    RENEWED = "renewed"
+    NOTHING = "nothing"
+
+
+@dataclass(slots=True)
+class Cell:
+    """One task as sensed here; ``record`` is the issuer's latest signal.
+
+    ``opened_ms`` and ``sent_ms`` are the births of the task and of that record on the
+    local monotonic clock.
+    """
+
+    task: TaskId
+    signal: Signal
+    record: Record
+    opened_ms: int
+    sent_ms: int
+    life: Life
+    shares: dict[bytes, Share]
+
+    def intensity(self, now_ms: int) -> float:
+        """``I = min(S_max, sum of a_d 2^(-age_d / half-life))``."""
+        signal = self.signal
+        half_life = half_life_ms(signal.urgency_code, signal.half_life_seconds)
+        total = fsum(
+            value_of(share.amount_code)
+            * 2.0 ** (-max(0, now_ms - share.birth_ms) / half_life)
+            for share in self.shares.values()
+        )
+        return min(INTENSITY_MAX, total)
+
+    def urgency(self, now_ms: int) -> float:
+        """``u_eff``: the declared urgency, or what all deposits together make of it."""
+        declared = value_of(self.signal.urgency_code)
+        return min(URGENCY_MAX, max(declared, self.intensity(now_ms)))
+
+    def age_seconds(self, now_ms: int) -> float:
+        """For how long the task has been open, as far as is known here."""
+        return max(0, now_ms - self.opened_ms) / 1_000
+
+    def strength(self, now_ms: int, ageing: float) -> float:
+        """The stimulus ``S = u_eff (1 + age / A) min(1, I / I_0)``, ``I_0 = u / 2``.
+
+        ``ageing`` is A in seconds.
+        """
+        intensity = self.intensity(now_ms)
+        declared = value_of(self.signal.urgency_code)
+        effective = min(URGENCY_MAX, max(declared, intensity))
+        grown = 1 + self.age_seconds(now_ms) / ageing
+        return effective * grown * min(1.0, 2 * intensity / declared)
+
+    def is_gone(self, now: Moment) -> bool:
+        """Whether the task's time is over, or its issuer has been silent too long."""
+        signal = self.signal
+        if self.opened_ms + signal.ttl_seconds * 1_000 <= now.mono_ms:
+            return True
+        if 0 < signal.deadline_ms <= now.wall_ms:
+            return True
+        floor = EVAPORATED * value_of(signal.urgency_code) / 2
+        return self.intensity(now.mono_ms) < floor
+
+
+def rank_of(task: TaskId, generation: int, holder: Address) -> int:
+    """A holder's rank in one generation, the same at every node; larger is better."""
+    digest = sha256(task.raw + generation.to_bytes(8) + holder.raw).digest()
+    return ~int.from_bytes(digest[:_RANK_BYTES]) & (1 << 8 * _RANK_BYTES) - 1
+
+
+def granted(task: TaskId, generation: int, holder: Address) -> Life:
+    """The life a lease speaks of."""
+    rank = rank_of(task, generation, holder)
+    return Life(generation, Stage.GRANTED, rank, holder.raw)
+
+
+def done(task: TaskId, generation: int, holder: Address) -> Life:
+    """The life a receipt speaks of."""
+    rank = rank_of(task, generation, holder)
+    return Life(generation, Stage.DONE, rank, holder.raw)
+
+
+def join_shares(one: Share, other: Share) -> Share:
+    """The later of two deposits of one depositor on one task."""
+    if (one.n, one.amount_code, -one.birth_ms) >= (
+        other.n,
+        other.amount_code,
+        -other.birth_ms,
+    ):
+        return one
+    return other
+
+
+_News = Life | Share
+_Key = TypeVar("_Key")
+
+
+class Field:
+    """All sensed tasks, bounded in every direction."""
+
+    def __init__(self, me: Address) -> None:
+        self._me = me
+        self._cells: dict[bytes, Cell] = {}
+        self._by_author: dict[bytes, dict[bytes, None]] = {}
+        self._by_skill: dict[str, dict[bytes, None]] = {}
+        self._early: dict[bytes, dict[tuple[bytes, type[_News]], _News]] = {}
+        self._paces = Paces()
+
+    def __repr__(self) -> str:
+        return f"<Field of {len(self._cells)}>"
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self._cells.values())
+
+    def get(self, task: TaskId) -> Cell | None:
+        """The cell of a task, if it is sensed here."""
+        return self._cells.get(task.raw)
+
+    def of_skill(self, skill: str) -> Iterator[Cell]:
+        """The cells of one skill, in the order in which they were first sensed."""
+        return (self._cells[raw] for raw in self._by_skill.get(skill, ()))
+
+    def sense(
+        self, signal: Signal, record: Record, age_ms: int, now: Moment
+    ) -> tuple[Sensed, Cell]:
+        """Join a signal of its issuer, ``age_ms`` after it was signed.
+
+        Raises RemoteError for what is expired, too old to be believed or beyond its
+        author's pace or share.
+        """
+        birth = now.mono_ms - age_ms
+        opened = birth - signal.open_ms
+        if (
+            opened + signal.ttl_seconds * 1_000 <= now.mono_ms
+            or 0 < signal.deadline_ms <= now.wall_ms
+            or signal.created_ms + signal.ttl_seconds * 1_000 + REPLAY_MS_MAX
+            < now.wall_ms
+        ):
+            raise RemoteError(Fault.EXPIRED, "signal")
+        task = task_id(signal.issuer, signal.key)
+        cell = self._cells.get(task.raw)
+        if cell is None:
+            return Sensed.NEW, self._add(task, signal, record, birth, now)
+        return self._renew(cell, signal, record, birth, now), cell
+
+    def deposit(self, deposit: Deposit, age_ms: int, now: Moment) -> bool:
+        """Join somebody's deposit; whether it changed a task that is sensed here.
+
+        One that comes before its task's signal is kept for a while. Raises
+        RemoteError beyond the depositor's pace.
+        """
+        task = task_id(deposit.issuer, deposit.key)
+        share = Share(deposit.n, deposit.amount_code, now.mono_ms - age_ms)
+        cell = self._cells.get(task.raw)
+        depositor = deposit.depositor
+        known = (
+            cell.shares.get(depositor.raw)
+            if cell
+            else self._early_share(task, depositor)
+        )
+        if known is None or known.n < share.n:
+            self._pay(depositor, now)
+        if cell is None:
+            self._keep_early(task, depositor, share)
+            return False
+        return _share(cell, depositor.raw, share)
+
+    def tell(self, issuer: Address, task: TaskId, life: Life) -> bool:
+        """Join what a task's issuer says of it; whether that is news here.
+
+        What comes before its task's signal is kept for a while. Raises RemoteError if
+        the task is known to be another's.
+        """
+        cell = self._cells.get(task.raw)
+        if cell is None:
+            self._keep_early(task, issuer, life)
+            return False
+        if cell.signal.issuer != issuer:
+            raise RemoteError(Fault.NOT_ENTITLED, "only its issuer speaks for a task")
+        if life <= cell.life:
+            return False
+        cell.life = life
+        return True
+
+    def sweep(self, now: Moment) -> None:
+        """Drop what is gone."""
+        for cell in [cell for cell in self._cells.values() if cell.is_gone(now)]:
+            self.drop(cell.task)
+        self._paces.sweep(now.mono_ms)
+
+    def drop(self, task: TaskId) -> None:
+        """Forget a task."""
+        cell = self._cells.pop(task.raw, None)
+        if cell is not None:
+            _discard(self._by_author, cell.signal.issuer.raw, task.raw)
+            _discard(self._by_skill, cell.signal.skill, task.raw)
+
+    def _add(
+        self, task: TaskId, signal: Signal, record: Record, birth: int, now: Moment
+    ) -> Cell:
+        issuer = signal.issuer
+        if issuer != self._me:
+            self._pay(issuer, now)
+            self._make_room(issuer, now)
+        life = Life(signal.generation, Stage.OPEN)
+        shares = {issuer.raw: Share(signal.link.seq, signal.urgency_code, birth)}
+        opened = birth - signal.open_ms
+        cell = Cell(task, signal, record, opened, birth, life, shares)
+        self._cells[task.raw] = cell
+        self._by_author.setdefault(issuer.raw, {})[task.raw] = None
+        self._by_skill.setdefault(signal.skill, {})[task.raw] = None
+        for (author, _), news in self._early.pop(task.raw, {}).items():
+            if isinstance(news, Share):
+                _share(cell, author, news)
+            elif author == issuer.raw:
+                cell.life = max(cell.life, news)
+        return cell
+
+    def _renew(
+        self, cell: Cell, signal: Signal, record: Record, birth: int, now: Moment
+    ) -> Sensed:
+        newer = (signal.link.seq, record.id) > (cell.signal.link.seq, cell.record.id)
+        if newer and signal.issuer != self._me:
+            self._pay(signal.issuer, now)
+        cell.opened_ms = min(cell.opened_ms, birth - signal.open_ms)
+        life = Life(signal.generation, Stage.OPEN)
+        news = newer or life > cell.life
+        cell.life = max(cell.life, life)
+        share = Share(signal.link.seq, signal.urgency_code, birth)
+        _share(cell, signal.issuer.raw, share)
+        if newer:
+            if signal.skill != cell.signal.skill:
+                _discard(self._by_skill, cell.signal.skill, cell.task.raw)
+                self._by_skill.setdefault(signal.skill, {})[cell.task.raw] = None
+            cell.signal, cell.record, cell.sent_ms = signal, record, birth
+        elif record.id == cell.record.id:
+            cell.sent_ms = min(cell.sent_ms, birth)
+        return Sensed.RENEWED if news else Sensed.NOTHING
+
+    def _pay(self, author: Address, now: Moment) -> None:
+        if author != self._me and not self._paces.take(author.raw, now.mono_ms):
+            raise RemoteError(Fault.OVER_LIMIT, "signals of one author")
+
+    def _make_room(self, author: Address, now: Moment) -> None:
+        """Let one more task of this author in, at the cost of what is gone or weak."""
+        theirs = self._by_author.get(author.raw, {})
+        if len(theirs) >= TASKS_PER_AUTHOR_MAX:
+            cells = [self._cells[raw] for raw in theirs]
+            for cell in cells:
+                if cell.life.stage > Stage.GRANTED or cell.is_gone(now):
+                    self.drop(cell.task)
+            if len(self._by_author.get(author.raw, ())) >= TASKS_PER_AUTHOR_MAX:
+                raise RemoteError(Fault.OVER_LIMIT, "tasks of one author")
+        if len(self._cells) >= TASKS_KNOWN_MAX:
+            self.sweep(now)
+        if len(self._cells) >= TASKS_KNOWN_MAX:
+            self._evict(now.mono_ms)
+
+    def _evict(self, now_ms: int) -> None:
+        """Drop a sixteenth of others' tasks: finished ones, then the faintest."""
+        others = [cell for cell in self if cell.signal.issuer != self._me]
+        others.sort(
+            key=lambda cell: (
+                cell.life.stage == Stage.OPEN,
+                cell.intensity(now_ms),
+                cell.task.raw,
+            )
+        )
+        for cell in others[: max(1, len(others) // _EVICT_SHARE)]:
+            self.drop(cell.task)
+
+    def _keep_early(self, task: TaskId, author: Address, news: _News) -> None:
+        kept = self._early.setdefault(task.raw, {})
+        place = (author.raw, type(news))
+        known = kept.get(place)
+        if isinstance(news, Share) and isinstance(known, Share):
+            kept[place] = join_shares(known, news)
+        elif isinstance(news, Life) and isinstance(known, Life):
+            kept[place] = max(known, news)
+        elif len(kept) < EARLY_RECORDS_PER_TASK_MAX:
+            kept[place] = news
+        while len(self._early) > EARLY_TASKS_MAX:
+            del self._early[next(iter(self._early))]
+
+    def _early_share(self, task: TaskId, author: Address) -> Share | None:
+        known = self._early.get(task.raw, {}).get((author.raw, Share))
+        return known if isinstance(known, Share) else None
+
+
+def _share(cell: Cell, depositor: bytes, share: Share) -> bool:
+    """Join one share; whether that is news.
+
+    Beyond the bound the issuer stays, and of the others those whose address is
+    nearest to the task's id, so that every node keeps the same ones.
+    """
+    known = cell.shares.get(depositor)
+    joined = share if known is None else join_shares(known, share)
+    if joined == known:
+        return False
+    cell.shares[depositor] = joined
+    if len(cell.shares) > DEPOSITORS_PER_TASK_MAX:
+        goal, issuer = int.from_bytes(cell.task.raw), cell.signal.issuer.raw
+        farthest = max(
+            (raw for raw in cell.shares if raw != issuer),
+            key=lambda raw: int.from_bytes(raw) ^ goal,
+        )
+        del cell.shares[farthest]
+        return farthest != depositor
+    return True
+
+
+def _discard(index: dict[_Key, dict[bytes, None]], key: _Key, raw: bytes) -> None:
+    members = index.get(key)
+    if members is not None:
+        members.pop(raw, None)
+        if not members:
+            del index[key]

@@ -1,0 +1,393 @@
+"""The issuer: the one sequencer of its own tasks.
+
+``open(g) -> granted(g) -> done``, or by lapse or release ``open(g+1)``. The generation
+is the fence: whatever comes under an older one is answered with the truth and changes
+nothing. What was promised is saved before anyone is told; the first valid result is
+saved once and every repetition gets the same receipt. An exclusive task whose holder
+falls silent waits for it and is given to nobody else. The issuer knows no peer and
+nothing of who works at the other end.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.codec import plain
+from nestmate_protocol.effects import Notify, Save, Scalar
+from nestmate_protocol.errors import Fault, RemoteError
+from nestmate_protocol.ids import Address, TaskId
+from nestmate_protocol.limits import (
+    LEASE_SECONDS_MIN,
+    REASON_CHARS_MAX,
+    TASK_BODY_BYTES_MAX,
+    TASK_INLINE_BODY_BYTES_MAX,
+    TASKS_FINISHED_KEPT_MAX,
+    TASKS_OWN_MAX,
+)
+from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.claims import (
+    Beat,
+    Cancel,
+    Claim,
+    Done,
+    Lease,
+    Receipt,
+    Release,
+    Verdict,
+)
+from nestmate_protocol.signals.emitter import Emitter
+from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
+from nestmate_protocol.signals.levels import urgency_share, value_of
+from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
+from nestmate_protocol.signals.pen import Pen
+from nestmate_protocol.signals.records import TaskClass, task_id
+from nestmate_protocol.signals.requests import TaskStatus
+from nestmate_protocol.signals.response import Speeds
+from nestmate_protocol.signals.shelf import Order, OwnTask, task_key, write_task
+from nestmate_protocol.signals.upshots import Step, busy, conflict, unknown
+
+SILENT = "its holder is silent, and an exclusive task waits for it"
+NOBODY = "nobody did it in time"
+
+_LAPSE, _END = "lapse", "end"
+_OPEN, _GRANTED = TaskStatus.OPEN, TaskStatus.GRANTED
+_DONE, _CANCELLED = TaskStatus.DONE, TaskStatus.CANCELLED
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What of an own task need not outlive a restart; times are monotonic ms."""
+
+    opened_ms: int
+    end_ms: int
+    lease_ms: int = 0
+    until_ms: int = 0
+    renewal: int = 0
+    estimate_ms: int = 0
+
+
+class Issuer:
+    """All tasks this agent asked for; ``tasks`` is for reading."""
+
+    def __init__(
+        self, pen: Pen, field: Field, speeds: Speeds, emitter: Emitter
+    ) -> None:
+        self.tasks: dict[bytes, OwnTask] = {}
+        self._pen = pen
+        self._field = field
+        self._speeds = speeds
+        self._emitter = emitter
+        self._runs: dict[bytes, Run] = {}
+        self._closed: dict[bytes, None] = {}
+        self._alarms: Alarms[tuple[str, bytes]] = Alarms()
+
+    def __repr__(self) -> str:
+        return f"<Issuer of {len(self.tasks)}>"
+
+    def start(self, tasks: Iterable[OwnTask], now: Moment) -> list[Step]:
+        """Take up saved tasks; a lease that was running gets a whole term from now."""
+        steps: list[Step] = []
+        for own in sorted(tasks, key=lambda own: (own.order.created_ms, own.task)):
+            self.tasks[own.task.raw] = own
+            run = self._runs[own.task.raw] = _run(own.order, now)
+            if own.status in {_DONE, _CANCELLED}:
+                self._closed[own.task.raw] = None
+                if own.holder and own.status == _DONE:
+                    _learn(self._speeds, own, own.holder)
+                continue
+            self._alarms.set((_END, own.task.raw), run.end_ms)
+            if own.status == _GRANTED:
+                lease_ms = own.order.lease_seconds * 1_000
+                self._extend(own.task, replace(run, lease_ms=lease_ms), now)
+            else:
+                steps += self._emitter.call(own, run.opened_ms, now, paid=True)
+        return steps
+
+    def deposit(self, order: Order, now: Moment) -> tuple[TaskId, list[Step]]:
+        """Open a task, or find that the very same was asked for before.
+
+        Raises DeclinedError if its key is taken or there is no room.
+        """
+        task = task_id(self._pen.me, order.key)
+        known = self.tasks.get(task.raw)
+        if known is not None:
+            if replace(order, created_ms=known.order.created_ms) != known.order:
+                raise conflict(
+                    "This key already names another task of yours.",
+                    "Repeat the same request, or choose another key.",
+                )
+            return task, []
+        steps = self._make_room()
+        own = self.tasks[task.raw] = OwnTask(task, order, _OPEN, 1)
+        run = self._runs[task.raw] = _run(order, now)
+        self._alarms.set((_END, task.raw), run.end_ms)
+        steps.append(_save(own))
+        return task, steps + self._emitter.call(own, run.opened_ms, now, paid=False)
+
+    def withdraw(self, task: TaskId) -> list[Step]:
+        """Cancel an own task; DeclinedError if there is none or it is done."""
+        own = self.tasks.get(task.raw)
+        if own is None:
+            raise unknown("No task of yours has this id.", "See `nestmate signal ls`.")
+        if own.status == _DONE:
+            raise conflict("The task is done; its result is in `nestmate signal show`.")
+        return [] if own.status == _CANCELLED else self._cancel(own, "withdrawn")
+
+    def claimed(self, claim: Claim, now: Moment) -> list[Step]:
+        """A worker wants a task: the first valid claim gets the lease."""
+        own = self.tasks.get(claim.task.raw)
+        if own is None or own.status != _OPEN or claim.generation != own.generation:
+            return self._answer(claim.task, claim.worker, claim.generation, now)
+        own = self.tasks[own.task.raw] = replace(
+            own, status=_GRANTED, holder=claim.worker, granted_ms=now.wall_ms, reason=""
+        )
+        seconds = min(own.order.lease_seconds, claim.lease_seconds_max)
+        run = self._runs[own.task.raw]
+        run = replace(
+            run, lease_ms=seconds * 1_000, estimate_ms=claim.estimate_ms, renewal=0
+        )
+        self._extend(own.task, run, now)
+        self._emitter.hush(own.task)
+        life = granted(own.task, own.generation, claim.worker)
+        self._field.tell(self._pen.me, own.task, life)
+        public = self._pen.sign(self._lease(own, claim.worker, now))
+        return [
+            _save(own),
+            ToAgent(claim.worker, self._grant(own, claim.worker, now)),
+            ToTopic(own.order.skill, public.data, 0, urgent=False),
+            _notify("task.granted", own, self._pen.me),
+        ]
+
+    def beaten(self, beat: Beat, now: Moment) -> list[Step]:
+        """The holder is alive: its lease runs anew, once per beat."""
+        own = self.tasks.get(beat.task.raw)
+        if own is None or not _holds(own, beat.worker, beat.generation):
+            return self._answer(beat.task, beat.worker, beat.generation, now)
+        run = self._runs[beat.task.raw]
+        if beat.n <= run.renewal:
+            return []
+        self._extend(own.task, replace(run, renewal=beat.n), now)
+        lease = self._pen.sign(self._lease(own, beat.worker, now))
+        return [ToAgent(beat.worker, lease.data)]
+
+    def finished(self, result: Done, now: Moment) -> list[Step]:
+        """The holder's result: saved once, told once, receipted every time.
+
+        Raises RemoteError for a result that is not in the record.
+        """
+        own = self.tasks.get(result.task.raw)
+        if own is None or not _holds(own, result.worker, result.generation):
+            return self._answer(result.task, result.worker, result.generation, now)
+        if result.result is None:
+            raise RemoteError(Fault.BAD_FIELD, "a result that is not there")
+        own = self.tasks[own.task.raw] = replace(
+            own,
+            status=_DONE,
+            result=result.result,
+            measured_ms=max(1, now.wall_ms - own.granted_ms),
+            partial=None,
+            reason="",
+        )
+        self._close(own)
+        _learn(self._speeds, own, result.worker)
+        life = done(own.task, own.generation, result.worker)
+        self._field.tell(self._pen.me, own.task, life)
+        receipt = self._pen.sign(_receipt(own, result.worker)).data
+        return [
+            _save(own),
+            _notify("task.done", own, self._pen.me),
+            ToAgent(result.worker, receipt),
+            ToTopic(own.order.skill, receipt, 0, urgent=False),
+        ]
+
+    def released(self, release: Release, now: Moment) -> list[Step]:
+        """The holder gives the task back: it opens under the next generation."""
+        own = self.tasks.get(release.task.raw)
+        if own is None or not _holds(own, release.worker, release.generation):
+            return self._answer(release.task, release.worker, release.generation, now)
+        verb = "failed" if release.failed else "released"
+        reason = plain(f"{verb}: {release.reason}")[:REASON_CHARS_MAX]
+        own = replace(own, partial=release.partial or own.partial)
+        return self._reopen(own, reason, now)
+
+    def wake(self, now: Moment) -> list[Step]:
+        """Let lapse and end what is due."""
+        steps: list[Step] = []
+        for kind, raw in self._alarms.ring(now.mono_ms):
+            own = self.tasks[raw]
+            exclusive = own.order.task_class == TaskClass.EXCLUSIVE
+            if kind == _LAPSE and own.holder:
+                steps += self._lapse(own, own.holder, now)
+            elif kind == _END and (own.status == _OPEN or exclusive):
+                steps += self._cancel(own, NOBODY)
+        return steps
+
+    def next_wakeup(self) -> int | None:
+        """When ``wake`` is due, in monotonic ms."""
+        return self._alarms.next()
+
+    def _lapse(self, own: OwnTask, holder: Address, now: Moment) -> list[Step]:
+        if own.order.task_class == TaskClass.EXCLUSIVE:
+            self.tasks[own.task.raw] = replace(own, reason=SILENT)
+            self._extend(own.task, self._runs[own.task.raw], now)
+            return [ToAgent(holder, self._grant(own, holder, now))]
+        if self._runs[own.task.raw].end_ms <= now.mono_ms:
+            return self._cancel(own, NOBODY)
+        return self._reopen(own, "the lease lapsed", now)
+
+    def _reopen(self, own: OwnTask, reason: str, now: Moment) -> list[Step]:
+        """Open the next generation; tell the last holder that its own is over."""
+        last, generation = own.holder, own.generation
+        own = self.tasks[own.task.raw] = replace(
+            own, status=_OPEN, generation=generation + 1, holder=None, reason=reason
+        )
+        self._alarms.clear((_LAPSE, own.task.raw))
+        steps: list[Step] = [_save(own)]
+        if last is not None:
+            over = self._pen.sign(Cancel(own.task, generation))
+            steps.append(ToAgent(last, over.data))
+        opened_ms = self._runs[own.task.raw].opened_ms
+        steps += self._emitter.call(own, opened_ms, now, paid=True)
+        return [*steps, _notify("task.reopened", own, self._pen.me)]
+
+    def _cancel(self, own: OwnTask, reason: str) -> list[Step]:
+        holder = own.holder
+        own = self.tasks[own.task.raw] = replace(own, status=_CANCELLED, reason=reason)
+        self._close(own)
+        life = Life(own.generation, Stage.CANCELLED)
+        self._field.tell(self._pen.me, own.task, life)
+        cancel = self._pen.sign(Cancel(own.task, own.generation)).data
+        steps: list[Step] = [_save(own)]
+        if holder is not None:
+            steps.append(ToAgent(holder, cancel))
+        return [
+            *steps,
+            ToTopic(own.order.skill, cancel, 0, urgent=True),
+            _notify("task.cancelled", own, self._pen.me),
+        ]
+
+    def _answer(
+        self, task: TaskId, worker: Address, generation: int, now: Moment
+    ) -> list[Step]:
+        """The truth for a worker that was too late, or asks what it was told before."""
+        own = self.tasks.get(task.raw)
+        if own is None:
+            return [ToAgent(worker, self._pen.sign(Cancel(task, generation)).data)]
+        steps: list[Step] = []
+        if generation != own.generation:
+            steps.append(Reject(Fault.STALE_GENERATION, strike=False))
+        if generation < own.generation:
+            over = self._pen.sign(Cancel(task, generation))
+            steps.append(ToAgent(worker, over.data))
+        cell = self._field.get(task)
+        if own.status == _GRANTED:
+            steps.append(ToAgent(worker, self._grant(own, worker, now)))
+        elif own.status == _DONE and own.holder:
+            receipt = self._pen.sign(_receipt(own, own.holder))
+            steps.append(ToAgent(worker, receipt.data))
+        elif own.status == _CANCELLED:
+            cancel = self._pen.sign(Cancel(task, own.generation))
+            steps.append(ToAgent(worker, cancel.data))
+        elif cell is not None and cell.signal.generation == own.generation:
+            age_ms = now.mono_ms - cell.sent_ms
+            steps.append(ToAgent(worker, cell.record.data, age_ms))
+        return steps
+
+    def _grant(self, own: OwnTask, asker: Address, now: Moment) -> bytes:
+        """The lease as its holder needs it, or as anybody else may see it."""
+        lease = self._lease(own, own.holder or asker, now)
+        body = own.order.body
+        if asker == own.holder:
+            sent = body if len(body) > TASK_INLINE_BODY_BYTES_MAX else None
+            fits = len(sent or b"") + len(own.partial or b"") <= TASK_BODY_BYTES_MAX
+            lease = replace(lease, body=sent, partial=own.partial if fits else None)
+        return self._pen.sign(lease).data
+
+    def _lease(self, own: OwnTask, holder: Address, now: Moment) -> Lease:
+        """The bare lease, with the seconds that are left of it."""
+        run = self._runs[own.task.raw]
+        left = -(-(run.until_ms - now.mono_ms) // 1_000)
+        return Lease(
+            task=own.task,
+            generation=own.generation,
+            holder=holder,
+            lease_seconds=max(LEASE_SECONDS_MIN, left),
+            estimate_ms=run.estimate_ms,
+            body=None,
+            renewal=run.renewal,
+        )
+
+    def _extend(self, task: TaskId, run: Run, now: Moment) -> None:
+        """Start a lease term now."""
+        until_ms = now.mono_ms + run.lease_ms
+        self._runs[task.raw] = replace(run, until_ms=until_ms)
+        self._alarms.set((_LAPSE, task.raw), until_ms)
+
+    def _close(self, own: OwnTask) -> None:
+        self._alarms.clear((_LAPSE, own.task.raw))
+        self._alarms.clear((_END, own.task.raw))
+        self._emitter.hush(own.task)
+        self._closed[own.task.raw] = None
+
+    def _make_room(self) -> list[Step]:
+        """Forget the oldest closed tasks beyond what is kept; DeclinedError if full."""
+        writes: list[tuple[bytes, None]] = []
+        while self._closed and (
+            len(self._closed) > TASKS_FINISHED_KEPT_MAX
+            or len(self.tasks) >= TASKS_OWN_MAX
+        ):
+            raw = next(iter(self._closed))
+            del self._closed[raw], self.tasks[raw], self._runs[raw]
+            writes.append((task_key(TaskId(raw)), None))
+        if len(self.tasks) >= TASKS_OWN_MAX:
+            raise busy(
+                f"You have {TASKS_OWN_MAX} tasks open.", "Withdraw some, or wait."
+            )
+        return [Save(tuple(writes), durable=False)] if writes else []
+
+
+def _run(order: Order, now: Moment) -> Run:
+    opened_ms = now.mono_ms - max(0, now.wall_ms - order.created_ms)
+    end_ms = opened_ms + order.ttl_seconds * 1_000
+    if order.deadline_ms:
+        end_ms = min(end_ms, now.mono_ms + order.deadline_ms - now.wall_ms)
+    return Run(opened_ms, end_ms)
+
+
+def _holds(own: OwnTask, worker: Address, generation: int) -> bool:
+    return (
+        own.status == _GRANTED and own.holder == worker and own.generation == generation
+    )
+
+
+def _save(own: OwnTask) -> Save:
+    return Save((write_task(own),))
+
+
+def _learn(speeds: Speeds, own: OwnTask, holder: Address) -> None:
+    size = value_of(own.order.size_code)
+    speeds.learn(holder, own.order.skill, size, own.measured_ms / 1_000)
+
+
+def _receipt(own: OwnTask, holder: Address) -> Receipt:
+    return Receipt(
+        task=own.task,
+        generation=own.generation,
+        holder=holder,
+        result_hash=sha256(own.result or b"").digest(),
+        measured_ms=own.measured_ms,
+        size_code=own.order.size_code,
+        verdict=Verdict.ACCEPTED,
+    )
+
+
+def _notify(kind: str, own: OwnTask, me: Address) -> Notify:
+    details: dict[str, Scalar] = {
+        "skill": own.order.skill,
+        "urgency": urgency_share(own.order.urgency_code),
+        "generation": own.generation,
+        "holder": own.holder.text if own.holder else None,
+        "reason": own.reason,
+    }
+    return Notify(kind, own.task, me, details)

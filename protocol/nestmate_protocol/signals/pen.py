@@ -1,0 +1,73 @@
+"""The pen: signs in this agent's name and keeps its spending chain.
+
+Signals and deposits form one hash chain per incarnation, so that what an author spent
+can be added up by anyone and two records in one place are proof of a lie. A sequence
+number never comes twice, whatever happened to the disk: it starts above the last one
+known and above the seconds of the wall clock. This file knows no rule of signals.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Protocol, TypeVar
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.codec import Fields, decode, encode
+from nestmate_protocol.effects import Save
+from nestmate_protocol.ids import Address, NetworkId, RecordId
+from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.records import Kind, Record, sign_record
+from nestmate_protocol.signals.records import COUNT_MAX, Body, Link
+
+SEQUENCE_KEY = b"s/seq"
+
+
+class Signable(Protocol):
+    """A typed record body."""
+
+    kind: ClassVar[Kind]
+
+    def fields(self) -> Body:
+        """The map to be signed."""
+        ...
+
+
+_Body = TypeVar("_Body", bound=Signable)
+
+
+class Pen:
+    """One agent's hand during one incarnation."""
+
+    def __init__(
+        self, me: Address, network: NetworkId, device: SigningKey, incarnation: bytes
+    ) -> None:
+        self.me = me
+        self.network = network
+        self._device = device
+        self._incarnation = incarnation
+        self._sequence = 0
+        self._last: RecordId | None = None
+        self._spent = 0
+
+    def __repr__(self) -> str:
+        return f"<Pen of {self.me.short} at {self._sequence}>"
+
+    def start(self, saved: bytes | None, now: Moment) -> None:
+        """Begin this incarnation's chain; ``saved`` is what ``spend`` last saved."""
+        last = Fields(decode(saved)).integer(0, 0, COUNT_MAX) if saved else 0
+        self._sequence = max(last, now.wall_ms // 1_000)
+
+    def sign(self, body: Signable) -> Record:
+        """A signed record outside the chain."""
+        return sign_record(self._device, self.network, body.kind, body.fields())
+
+    def spend(
+        self, cents: int, write: Callable[[Link], _Body]
+    ) -> tuple[_Body, Record, Save]:
+        """The chain's next record, which adds ``cents`` to what was spent."""
+        link = Link(
+            self._incarnation, self._sequence + 1, self._last, self._spent + cents
+        )
+        body = write(link)
+        record = self.sign(body)
+        self._sequence, self._last, self._spent = link.seq, record.id, link.spent
+        saved = (SEQUENCE_KEY, encode([self._sequence]))
+        return body, record, Save((saved,), durable=False)

@@ -1,0 +1,123 @@
+"""Response: how long a task would take here, whether to hold back, which to choose.
+
+Pure functions of values. Their source is the pheromone rule in
+``docs/spec/04-signals-and-claims.md``: holding back is ski rental (waiting for a
+better agent costs at most as much as not waiting), choosing is the c-mu order. Speeds
+are learned from the receipts issuers sign, never believed from adverts. This file
+knows no task, no agent's state and no clock.
+"""
+
+from math import exp2, log2
+from typing import Final
+
+from nestmate_protocol.ids import Address
+from nestmate_protocol.limits import SPEEDS_KNOWN_MAX
+
+KAPPA: Final = 1.0
+MARGIN: Final = 0.15
+REFERENCE_PERCENTILE: Final = 85
+AGEING_SERVICES: Final = 5
+SERVICE_SECONDS_PRIOR: Final = 20.0
+_SPEED_DOUBLINGS_MAX: Final = 6.0
+_SERVICES_REMEMBERED: Final = 64
+
+
+def service_seconds(
+    size: float, speed: float, setup: float = 0.0, transfer: float = 0.0
+) -> float:
+    """How long a task takes an agent: ``p = size / speed + setup + transfer``.
+
+    ``setup`` is 0 where the agent already has the skill's context loaded.
+    """
+    return size / speed + setup + transfer
+
+
+def loss_seconds(service: float, size: float, reference: float) -> float:
+    """What this agent costs against a good one: ``max(0, p - size / ref)``.
+
+    Below 15 % of ``p`` it counts as nothing, because sizes and speeds are guesses.
+    """
+    loss = max(0.0, service - size / reference)
+    return 0.0 if loss < MARGIN * service else loss
+
+
+def hold_seconds(loss: float) -> float:
+    """HOLD: the age a task must have before an agent of this loss may claim it."""
+    return KAPPA * loss
+
+
+def preference(
+    urgency: float, trust: float, age: float, ageing: float, service: float
+) -> float:
+    """CHOOSE: the task with the largest ``u_eff trust (1 + age / A) / p`` comes first.
+
+    ``urgency`` is the effective one, ``trust`` 0..1 is in the issuer, ``age``,
+    ``ageing`` (A) and ``service`` (p) are in seconds.
+    """
+    return urgency * trust * (1 + age / ageing) / service
+
+
+class Speeds:
+    """What receipts taught about who does what how fast; unknown speeds are 1.
+
+    A speed is the geometric mean of declared size over measured time, with one
+    observation of 1 added beforehand.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Address], tuple[float, int]] = {}
+        self._references: dict[str, float] = {}
+        self._service_sum = SERVICE_SECONDS_PRIOR
+        self._services = 1
+
+    def __repr__(self) -> str:
+        return f"<Speeds of {len(self._known)}>"
+
+    def learn(self, agent: Address, skill: str, size: float, measured: float) -> None:
+        """Take in one receipt: a size in seconds at speed one, done in ``measured``."""
+        step = log2(size / max(measured, 0.001))
+        step = max(-_SPEED_DOUBLINGS_MAX, min(_SPEED_DOUBLINGS_MAX, step))
+        total, count = self._known.pop((skill, agent), (0.0, 1))
+        while len(self._known) >= SPEEDS_KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[skill, agent] = (total + step, count + 1)
+        self._references.pop(skill, None)
+        if self._services >= _SERVICES_REMEMBERED:
+            self._service_sum -= self._service_sum / self._services
+            self._services -= 1
+        self._service_sum += measured
+        self._services += 1
+
+    def speed(self, agent: Address, skill: str) -> float:
+        """How fast this agent is known to be at this skill, 1 if it is not."""
+        total, count = self._known.get((skill, agent), (0.0, 1))
+        return exp2(total / count)
+
+    def reference(self, skill: str) -> float:
+        """``ref``: the 85th percentile of known speeds at a skill, 1 without any."""
+        if skill not in self._references:
+            known = sorted(
+                exp2(total / count)
+                for (of, _), (total, count) in self._known.items()
+                if of == skill
+            )
+            self._references[skill] = _percentile(known) if known else 1.0
+            while len(self._references) > SPEEDS_KNOWN_MAX:
+                del self._references[next(iter(self._references))]
+        return self._references[skill]
+
+    @property
+    def ageing_seconds(self) -> float:
+        """``A``: five mean service times, over which a waiting task's weight doubles.
+
+        The mean is over the last 64 receipts, with one of 20 s before the first.
+        """
+        return max(1.0, AGEING_SERVICES * self._service_sum / self._services)
+
+
+def _percentile(ordered: list[float]) -> float:
+    """The 85th percentile of a sorted list, interpolated between neighbours."""
+    place = (len(ordered) - 1) * REFERENCE_PERCENTILE / 100
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

@@ -1,0 +1,81 @@
+"""Upshots: what one part of the board has to tell another, and how it says no.
+
+The issuer, the worker and the takers do not know each other. What one of them finds
+out that another must act on stands in its list of steps, at the place where the other
+should act, and the board hands it over.
+"""
+
+from dataclasses import dataclass
+
+from nestmate_protocol.effects import Code
+from nestmate_protocol.errors import LocalError
+from nestmate_protocol.ids import TaskId
+from nestmate_protocol.signals.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A task can be claimed that could not be before, as far as is known."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    """The lease asked for was given and saved."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The lease asked for will not come; the reason is a sentence."""
+
+    task: TaskId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The issuer has not answered a claim in time; it may yet."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The issuer's receipt for a result of ours has come."""
+
+    task: TaskId
+
+
+Upshot = Offered | Won | Missed | Unanswered | Confirmed
+Step = Outcome | Upshot
+
+
+class DeclinedError(LocalError):
+    """A local agent's request cannot be met; the code says in which way."""
+
+    def __init__(self, code: Code, sentence: str, hint: str = "") -> None:
+        super().__init__(sentence, hint)
+        self.code = code
+
+
+def invalid(sentence: str, hint: str = "") -> DeclinedError:
+    """The request itself is wrong."""
+    return DeclinedError(Code.INVALID, sentence, hint)
+
+
+def unknown(sentence: str, hint: str = "") -> DeclinedError:
+    """There is no such thing here."""
+    return DeclinedError(Code.NOT_FOUND, sentence, hint)
+
+
+def conflict(sentence: str, hint: str = "") -> DeclinedError:
+    """It cannot be as things stand."""
+    return DeclinedError(Code.CONFLICT, sentence, hint)
+
+
+def busy(sentence: str, hint: str = "") -> DeclinedError:
+    """There is no room now."""
+    return DeclinedError(Code.BUSY, sentence, hint)

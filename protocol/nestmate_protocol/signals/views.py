@@ -1,0 +1,108 @@
+"""Views: tasks and claims as local agents are shown them.
+
+Pure functions from what the board knows to the values of ``requests``. Foreign text
+is cleaned on its way to people.
+"""
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.codec import plain
+from nestmate_protocol.ids import Address
+from nestmate_protocol.signals.field import Cell, Stage
+from nestmate_protocol.signals.levels import urgency_share
+from nestmate_protocol.signals.requests import ClaimView, TaskStatus, TaskView
+from nestmate_protocol.signals.shelf import HeldClaim, OwnTask
+from nestmate_protocol.signals.worker import Tenure
+
+_STATUS = {
+    Stage.OPEN: TaskStatus.OPEN,
+    Stage.GRANTED: TaskStatus.GRANTED,
+    Stage.CANCELLED: TaskStatus.CANCELLED,
+    Stage.DONE: TaskStatus.DONE,
+}
+
+
+def claim_view(claim: HeldClaim, tenure: Tenure, now: Moment) -> ClaimView:
+    """A held lease."""
+    return ClaimView(
+        task=claim.task,
+        skill=plain(claim.skill),
+        issuer=claim.issuer,
+        generation=claim.generation,
+        lease_seconds=claim.lease_seconds,
+        seconds_left=max(0, tenure.until_ms - now.mono_ms) / 1_000,
+        urgency=urgency_share(claim.urgency_code),
+        body=claim.body,
+        partial=claim.partial,
+    )
+
+
+def sensed_view(
+    cell: Cell, claim: HeldClaim | None, ageing: float, now: Moment
+) -> TaskView:
+    """Somebody else's task, as far as it is known here; ``claim`` is ours on it."""
+    life = cell.life
+    return TaskView(
+        task=cell.task,
+        skill=cell.signal.skill,
+        issuer=cell.signal.issuer,
+        own=False,
+        status=_STATUS[life.stage],
+        urgency=urgency_share(cell.signal.urgency_code),
+        strength=_strength(cell, ageing, now),
+        age_seconds=cell.age_seconds(now.mono_ms),
+        generation=life.generation,
+        holder=Address(life.holder) if life.holder else None,
+        body=claim.body if claim and claim.body else cell.signal.body,
+        result=claim.result if claim and claim.finished_ms else None,
+        reason="",
+        deposits=len(cell.shares),
+    )
+
+
+def own_view(
+    own: OwnTask, issuer: Address, cell: Cell | None, ageing: float, now: Moment
+) -> TaskView:
+    """A task of our own."""
+    order = own.order
+    return TaskView(
+        task=own.task,
+        skill=order.skill,
+        issuer=issuer,
+        own=True,
+        status=own.status,
+        urgency=urgency_share(order.urgency_code),
+        strength=_strength(cell, ageing, now) if cell else 0.0,
+        age_seconds=max(0, now.wall_ms - order.created_ms) / 1_000,
+        generation=own.generation,
+        holder=own.holder,
+        body=order.body,
+        result=own.result,
+        reason=plain(own.reason),
+        deposits=len(cell.shares) if cell else 0,
+    )
+
+
+def held_view(claim: HeldClaim) -> TaskView:
+    """A task that is worked here and has faded from the field meanwhile."""
+    return TaskView(
+        task=claim.task,
+        skill=claim.skill,
+        issuer=claim.issuer,
+        own=False,
+        status=TaskStatus.GRANTED,
+        urgency=urgency_share(claim.urgency_code),
+        strength=0.0,
+        age_seconds=0.0,
+        generation=claim.generation,
+        holder=None,
+        body=claim.body,
+        result=claim.result if claim.finished_ms else None,
+        reason="",
+        deposits=0,
+    )
+
+
+def _strength(cell: Cell, ageing: float, now: Moment) -> float:
+    """What a lease, a receipt or a cancellation has retired calls no more."""
+    retired = cell.life.stage != Stage.OPEN
+    return 0.0 if retired else cell.strength(now.mono_ms, ageing)
