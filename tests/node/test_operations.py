@@ -73,8 +73,7 @@ def test_every_field_says_what_it_means(row):
     for kind in (row.request, row.response):
         schema = msgspec.json.schema_components([kind])[1][kind.__name__]
         for name, field in schema["properties"].items():
-            inner = field.get("items", field)
-            assert "description" in field or "$ref" in inner, name
+            assert field.get("description"), name
 
 
 @ROWS

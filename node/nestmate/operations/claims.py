@@ -56,6 +56,9 @@ class Claim(Response, frozen=True):
     seconds_left: Annotated[float, Meta(description="Until this term ends.")]
     urgency: Annotated[float, Meta(description="From 0 (whenever) to 1 (now).")]
     body: Document
+    partial: Annotated[
+        Document, Meta(description="What an earlier holder had achieved, or null.")
+    ]
 
 
 class ClaimList(Request, frozen=True):
@@ -65,7 +68,7 @@ class ClaimList(Request, frozen=True):
 class Claims(Response, frozen=True):
     """All leases held by this node."""
 
-    claims: list[Claim]
+    claims: Annotated[list[Claim], Meta(description="All of them.")]
 
 
 class ClaimRenew(Request, frozen=True):

@@ -48,7 +48,7 @@ class Event(Response, frozen=True):
 class EventPage(Response, frozen=True):
     """Events in order, and the number to ask on from."""
 
-    events: list[Event]
+    events: Annotated[list[Event], Meta(description="Oldest first.")]
     seq: Annotated[int, Meta(description="Pass it as `since` to read on.")]
     lagged: Annotated[
         bool, Meta(description="Whether older events were lost to this reader.")

@@ -94,7 +94,7 @@ class ContactList(Request, frozen=True):
 class Contacts(Response, frozen=True):
     """All contacts, by name."""
 
-    contacts: list[Contact]
+    contacts: Annotated[list[Contact], Meta(description="By name.")]
 
 
 class ContactShow(Request, frozen=True):

@@ -36,7 +36,7 @@ class Peer(Response, frozen=True):
 class Peers(Response, frozen=True):
     """All connected nodes."""
 
-    peers: list[Peer]
+    peers: Annotated[list[Peer], Meta(description="All of them.")]
 
 
 class PeerConnect(Request, frozen=True):

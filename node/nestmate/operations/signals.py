@@ -141,7 +141,7 @@ class Task(Response, frozen=True):
 class Signals(Response, frozen=True):
     """Tasks sensed here, strongest first."""
 
-    signals: list[Task]
+    signals: Annotated[list[Task], Meta(description="Strongest first.")]
 
 
 class SignalShow(Request, frozen=True):

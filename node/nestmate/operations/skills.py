@@ -36,7 +36,7 @@ class Skill(Response, frozen=True):
 class Skills(Response, frozen=True):
     """All skills this agent offers."""
 
-    skills: list[Skill]
+    skills: Annotated[list[Skill], Meta(description="All of them.")]
 
 
 class SkillAdd(Request, frozen=True):
@@ -88,4 +88,4 @@ class SkillResult(Response, frozen=True):
 class SkillResults(Response, frozen=True):
     """Who offers it, best first."""
 
-    results: list[SkillResult]
+    results: Annotated[list[SkillResult], Meta(description="Best first.")]

@@ -72,7 +72,7 @@ class Finding(Response, frozen=True):
 class Findings(Response, frozen=True):
     """What the examination found, worst first."""
 
-    findings: list[Finding]
+    findings: Annotated[list[Finding], Meta(description="What was found.")]
 
 
 class NodeStop(Request, frozen=True):

@@ -179,7 +179,8 @@ def test_another_user_is_denied_with_a_sentence(door, client):
     for folder in door.path.parents[:3]:
         folder.chmod(0o755)
     code = (
-        "import http.client, msgspec, os, nestmate.home; from nestmate.client import Client;"
+        "import http.client, msgspec, os, nestmate.home;"
+        "from nestmate.client import Client;"
         f"os.setuid(65534); Client({os.fspath(client.home.root)!r}).status()"
     )
     said = subprocess.run(

@@ -90,4 +90,5 @@ def _show(view: core.ClaimView) -> Claim:
         seconds_left=round(view.seconds_left, 3),
         urgency=view.urgency,
         body=from_bytes(view.body),
+        partial=from_bytes(view.partial),
     )
