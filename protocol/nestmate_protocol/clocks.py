@@ -6,9 +6,10 @@ This file knows nothing of who keeps the clocks.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 
-from nestmate_protocol.errors import Fault, RemoteError
-from nestmate_protocol.limits import SKEW_MS_MAX
+from nestmate_protocol.errors import Fault, LocalError, RemoteError
+from nestmate_protocol.limits import ASK_SECONDS_MAX, SKEW_MS_MAX
 
 COUNTER_BITS = 16
 
@@ -23,6 +24,13 @@ class Moment:
     def later(self, milliseconds: int) -> "Moment":
         """Both clocks, moved on by the given milliseconds."""
         return Moment(self.wall_ms + milliseconds, self.mono_ms + milliseconds)
+
+
+def patience_ms(seconds: float) -> int:
+    """How long somebody is willing to wait, ASK_SECONDS_MAX at most."""
+    if not isfinite(seconds) or seconds < 0:
+        raise LocalError(f"{seconds} is no time to wait", "give seconds, from 0 on")
+    return int(min(seconds, ASK_SECONDS_MAX) * 1_000)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -115,6 +115,13 @@ class ContactViews:
     contacts: tuple[ContactView, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """We have no name for this address any more."""
+
+    address: Address
+
+
 FriendsRequest = (
     CreateInvite
     | JoinInvite

@@ -1,0 +1,465 @@
+"""The core: routes each input to its subject and gathers the effects.
+
+One call, ``handle``, takes everything that can happen to a node; nothing else goes in
+and only effects come out. The subjects do not know each other: what one of them has to
+tell another comes back as an outcome, a plain value, and is passed on here, where
+addresses become peers and keys become addresses. The core knows no rule of any
+subject, no clock, no entropy of its own and no disk.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, assert_never
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.directory import subject as directory_kept
+from nestmate_protocol.directory.outbox import WAIT_MS_MAX, Outbox
+from nestmate_protocol.directory.outcomes import AgentUp, Entitled
+from nestmate_protocol.directory.own_card import Me
+from nestmate_protocol.directory.parking import Parking
+from nestmate_protocol.directory.requests import (
+    DirectoryRequest,
+    ShowStatus,
+    StatusView,
+)
+from nestmate_protocol.directory.subject import Directory, Meeting
+from nestmate_protocol.directory.topics import skill_topic
+from nestmate_protocol.effects import (
+    Channel,
+    Code,
+    Effect,
+    Publish,
+    Refusal,
+    Reply,
+    Save,
+    Send,
+    Strike,
+)
+from nestmate_protocol.errors import Fault, LocalError, RemoteError
+from nestmate_protocol.friends import subject as friends_kept
+from nestmate_protocol.friends.contacts import Contacts
+from nestmate_protocol.friends.outcomes import Meet, Regarded
+from nestmate_protocol.friends.requests import FriendsRequest
+from nestmate_protocol.friends.subject import Friends, Issuer
+from nestmate_protocol.identity.log import IdentityLog
+from nestmate_protocol.ids import Address, NetworkId, PeerId
+from nestmate_protocol.inputs import (
+    Abandon,
+    Arrived,
+    Ask,
+    Dialled,
+    Found,
+    Heard,
+    Input,
+    Listening,
+    PeerDown,
+    PeerUp,
+    Request,
+    Resolved,
+    Sighted,
+    Wakeup,
+)
+from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.limits import (
+    AGE_MS_MAX,
+    ASKS_OPEN_MAX,
+    FRAME_BYTES_MAX,
+    FRAME_RECORDS_MAX,
+)
+from nestmate_protocol.records import Carried, Kind, make_frame, open_frame
+from nestmate_protocol.signals.board import Board
+from nestmate_protocol.signals.outcomes import Listen, Reject, ToAble, ToAgent, ToTopic
+
+Entropy = Callable[[int], bytes]
+Outcome = (
+    Effect
+    | AgentUp
+    | Entitled
+    | Meet
+    | Regarded
+    | ToAgent
+    | ToTopic
+    | ToAble
+    | Listen
+    | Reject
+)
+
+Mail = dict[Address, dict[bytes, int]]
+
+TRUST: Final = {-1: 0.0, 0: 0.5, 1: 0.75, 2: 1.0}
+SIGNAL_KINDS: Final = frozenset(
+    (
+        Kind.SIGNAL,
+        Kind.DEPOSIT,
+        Kind.CLAIM,
+        Kind.LEASE,
+        Kind.BEAT,
+        Kind.DONE,
+        Kind.RECEIPT,
+        Kind.RELEASE,
+        Kind.CANCEL,
+    )
+)
+_FRAME_ROOM: Final = FRAME_BYTES_MAX - 1_024
+_ROW_BYTES: Final = 16
+
+
+class Reader(Protocol):
+    """What is on disk, in key order; read once, when the core is made."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key."""
+        ...
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All pairs whose key starts with ``prefix``, in key order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is: its device key, its agent's log, its host and its network.
+
+    ``called`` is the name it proposes to others, at most NAME_CHARS_MAX characters.
+    """
+
+    device: SigningKey
+    log: IdentityLog
+    peer: PeerId
+    called: str
+    network: NetworkId
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an owner may choose about the way a node behaves.
+
+    ``peers_wanted`` is how many connections are kept up besides those friends keep;
+    ``carry`` makes a node join topics of skills it only heard of, so that small
+    networks pass each other's signals on.
+    """
+
+    peers_wanted: int = 8
+    carry: bool = True
+
+
+class Core:
+    """One node's whole behaviour: inputs and moments in, effects out."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        entropy: Entropy,
+        incarnation: bytes,
+        reader: Reader,
+    ) -> None:
+        """Restore everything from ``reader``; ``incarnation`` is 16 bytes per boot.
+
+        Raises LocalError if what is on disk about our own doings cannot be read.
+        """
+        me = Me(
+            identity.device,
+            identity.log,
+            identity.peer,
+            identity.called,
+            identity.network,
+        )
+        self._me = me
+        self._contacts = Contacts()
+        self._directory = Directory(
+            me,
+            self._contacts,
+            entropy,
+            peers_wanted=settings.peers_wanted,
+            carry=settings.carry,
+        )
+        self._neighbours = self._directory.neighbours
+        issuer = Issuer(
+            me.key, me.address, me.peer, me.network, me.called, me.log.entries
+        )
+        self._friends = Friends(issuer, self._contacts, self._neighbours, entropy)
+        self._friends.restore(reader.scan(friends_kept.PREFIX))
+        self._directory.restore(reader.scan(directory_kept.PREFIX))
+        self._board = Board(
+            me.address,
+            me.network,
+            me.key,
+            incarnation,
+            entropy=entropy,
+            reader=reader,
+            trust=self._trust,
+        )
+        self._outbox = Outbox()
+        self._parking = Parking()
+        self._faults: Counter[Fault] = Counter()
+        self._asks: set[int] = set()
+        self._began: Moment | None = None
+
+    def __repr__(self) -> str:
+        return f"<Core {self._me.address.short} {self._directory!r} {self._friends!r}>"
+
+    def handle(self, item: Input, now: Moment) -> list[Effect]:
+        """What follows from one input: durable, then visible, then answered."""
+        outcomes: list[Outcome] = []
+        if self._began is None:
+            self._began = now
+            outcomes += self._board.start(now)
+        outcomes += self._route(item, now)
+        effects = self._settle(outcomes, now)
+        saves = [effect for effect in effects if isinstance(effect, Save)]
+        replies = [effect for effect in effects if isinstance(effect, Reply)]
+        visible = [e for e in effects if not isinstance(e, Save | Reply)]
+        return [*_one_batch(saves), *visible, *self._answers(replies)]
+
+    def next_wakeup(self) -> int | None:
+        """When a ``Wakeup`` is due on the monotonic clock in ms; None for never."""
+        parts = (
+            self._directory,
+            self._friends,
+            self._board,
+            self._outbox,
+            self._parking,
+        )
+        times = [part.next_wakeup() for part in parts]
+        return min((time for time in times if time is not None), default=None)
+
+    def _route(self, item: Input, now: Moment) -> list[Outcome]:
+        directory = self._directory
+        match item:
+            case Listening(multiaddrs):
+                listened = directory.listening(multiaddrs, now)
+                return [*listened, *map(Listen, self._board.skills_wanted())]
+            case Ask(request, body):
+                return self._ask(request, body, now)
+            case Abandon(request):
+                self._asks.discard(request)
+                directory.abandon(request)
+                self._friends.abandon(request)
+                return [*self._board.abandon(request, now)]
+            case Arrived(peer, channel, data):
+                return self._arrived(peer, channel, data, now)
+            case Heard(peer, _, records):
+                return self._carried(peer, records, now)
+            case PeerUp(peer, multiaddr, inbound):
+                return [*directory.peer_up(peer, multiaddr, now, inbound=inbound)]
+            case PeerDown(peer):
+                self._friends.peer_down(peer)
+                return [*directory.peer_down(peer, now)]
+            case Dialled(peer, connected):
+                return [*directory.dialled(peer, now, connected=connected)]
+            case Sighted(peer, multiaddrs):
+                return [*directory.sighted(peer, multiaddrs, now)]
+            case Found(key, providers):
+                return [*directory.finder.found(key, providers, now)]
+            case Resolved(address, record):
+                return [*directory.finder.resolved(address, record, now)]
+            case Wakeup():
+                return self._wake(now)
+            case _:
+                assert_never(item)
+
+    def _ask(self, request: int, body: Request, now: Moment) -> list[Outcome]:
+        if len(self._asks) >= ASKS_OPEN_MAX:
+            self._asks.add(request)
+            return [Reply(request, _TOO_MANY)]
+        self._asks.add(request)
+        try:
+            if isinstance(body, ShowStatus):
+                return [Reply(request, self._status(now))]
+            if isinstance(body, DirectoryRequest):
+                return [*self._directory.ask(request, body, now)]
+            if isinstance(body, FriendsRequest):
+                return [*self._friends.ask(request, body, now)]
+            return [*self._board.ask(request, body, now)]
+        except LocalError as error:
+            return [Reply(request, Refusal(Code.INVALID, str(error), error.hint))]
+
+    def _arrived(
+        self, peer: PeerId, channel: Channel, data: bytes, now: Moment
+    ) -> list[Outcome]:
+        """One frame of a direct stream; whoever sends what it must not is struck."""
+        try:
+            match channel:
+                case Channel.CARDS:
+                    return [*self._directory.arrived(peer, data, now)]
+                case Channel.FRIENDS:
+                    return [*self._friends.arrived(peer, data, now)]
+                case Channel.SIGNALS:
+                    records = open_frame(data, self._me.network)
+                    return self._carried(peer, records, now)
+                case _:
+                    assert_never(channel)
+        except RemoteError as error:
+            return [Strike(peer, error.fault)]
+
+    def _carried(
+        self, bearer: PeerId, records: Iterable[Carried], now: Moment
+    ) -> list[Outcome]:
+        """Records of anybody, brought by a peer."""
+        outcomes: list[Outcome] = []
+        for carried in records:
+            outcomes += self._admit(bearer, carried, now)
+        return outcomes
+
+    def _admit(self, bearer: PeerId, carried: Carried, now: Moment) -> list[Outcome]:
+        """One record, as soon as it is known for whom its key speaks."""
+        record = carried.record
+        if record.kind not in SIGNAL_KINDS:
+            return [Strike(bearer, Fault.UNKNOWN_KIND)]
+        if record.author == self._me.key.public:
+            return []  # our own, come back
+        author = self._neighbours.cards.author_of(record.author)
+        if author is None:
+            if not self._parking.park(carried, bearer, now):
+                self._faults[Fault.OVER_LIMIT] += 1
+            return self._ask_whose(now)
+        if self._contacts.is_blocked(author):
+            return []
+        outcomes: list[Outcome] = []
+        for outcome in self._board.admit(record, author, carried.age_ms, now):
+            if isinstance(outcome, Reject) and outcome.strike:
+                outcomes.append(Strike(bearer, outcome.fault))
+            else:
+                outcomes.append(outcome)
+        return outcomes
+
+    def _ask_whose(self, now: Moment) -> list[Outcome]:
+        """Ask for the cards of authors whose records wait."""
+        outcomes: list[Outcome] = []
+        for device, bearer in self._parking.wake(now):
+            outcomes += self._directory.reception.ask_whose(device, bearer)
+        return outcomes
+
+    def _wake(self, now: Moment) -> list[Outcome]:
+        self._outbox.wake(now)
+        return [
+            *self._directory.wake(now),
+            *self._friends.wake(now),
+            *self._board.wake(now),
+            *self._ask_whose(now),
+        ]
+
+    def _settle(self, outcomes: Iterable[Outcome], now: Moment) -> list[Effect]:
+        """Pass outcomes on until only effects are left, in their order."""
+        effects: list[Effect] = []
+        mail: Mail = {}
+        waiting = deque(outcomes)
+        while waiting:
+            outcome = waiting.popleft()
+            more: list[Outcome] = []
+            match outcome:
+                case ToAgent(address, record, age_ms):
+                    mail.setdefault(address, {})[record] = age_ms
+                case ToAble(skill, record, age_ms, count):
+                    able = self._directory.able(skill, count, now)
+                    for address in able:
+                        mail.setdefault(address, {})[record] = age_ms
+                    if len(able) < count:
+                        more += self._directory.finder.seek_skill(skill, now)
+                case AgentUp(address, peer):
+                    more = self._agent_up(address, peer, now)
+                    for record, age_ms in self._outbox.take(address, now):
+                        mail.setdefault(address, {}).setdefault(record, age_ms)
+                case Entitled(device, _):
+                    for bearer, carried in self._parking.release(device, now):
+                        more += self._admit(bearer, carried, now)
+                case Meet(address, peer, multiaddrs, until_ms):
+                    meeting = Meeting(address, peer, multiaddrs, until_ms)
+                    more += self._directory.meet(meeting, now)
+                case Regarded(address):
+                    more += self._directory.regard(address, now)
+                case Listen(skill):
+                    more += self._directory.topics.ask(skill)
+                case ToTopic(skill, record, age_ms, urgent):
+                    more += self._directory.topics.ask(skill)
+                    topic = skill_topic(self._me.network, skill)
+                    more.append(Publish(topic, record, age_ms, urgent))
+                case Reject(fault, _):
+                    self._faults[fault] += 1
+                case Strike(_, fault):
+                    self._faults[fault] += 1
+                    effects.append(outcome)
+                case _:
+                    effects.append(outcome)
+            waiting.extendleft(reversed(more))
+        return effects + self._post(mail, now)
+
+    def _agent_up(self, address: Address, peer: PeerId, now: Moment) -> list[Outcome]:
+        """An agent can be reached: whoever has something for it says so."""
+        outcomes: list[Outcome] = [*self._friends.agent_up(address, peer, now)]
+        outcomes += self._board.agent_up(address, now)
+        frames = _frames(self._board.greeting(now))
+        outcomes += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
+        return outcomes
+
+    def _post(self, mail: Mail, now: Moment) -> list[Effect]:
+        """Send to whoever is connected; look for the others and keep it a while."""
+        effects: list[Effect] = []
+        for address, records in mail.items():
+            peer = self._neighbours.peer_of(address)
+            if peer is not None:
+                frames = _frames(records.items())
+                effects += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
+            elif not self._contacts.is_blocked(address):
+                for record, age_ms in records.items():
+                    self._outbox.put(address, record, age_ms, now)
+                until_ms = now.mono_ms + WAIT_MS_MAX
+                effects += self._directory.finder.seek(address, until_ms, now)
+        return effects
+
+    def _answers(self, replies: Iterable[Reply]) -> list[Effect]:
+        """One answer to each open request, and none to one that was abandoned."""
+        effects: list[Effect] = []
+        for reply in replies:
+            if reply.request in self._asks:
+                self._asks.discard(reply.request)
+                effects.append(reply)
+        return effects
+
+    def _status(self, now: Moment) -> StatusView:
+        me, own = self._me, self._neighbours.own
+        counts = self._board.counts()
+        began = self._began or now
+        return StatusView(
+            address=me.address,
+            peer=me.peer,
+            network=me.network,
+            multiaddrs=own.multiaddrs,
+            peers=len(self._neighbours.links),
+            contacts=len(self._contacts),
+            skills=tuple(skill.name for skill in own.skills),
+            tasks_own=counts.tasks_own,
+            tasks_sensed=counts.tasks_sensed,
+            claims=counts.claims,
+            up_seconds=(now.mono_ms - began.mono_ms) / 1_000,
+            faults=tuple(sorted((f.value, n) for f, n in self._faults.items())),
+        )
+
+    def _trust(self, address: Address) -> float:
+        return TRUST[self._contacts.rank(address)]
+
+
+_TOO_MANY: Final = Refusal(
+    Code.BUSY, "too many requests are open", "wait until some have been answered"
+)
+
+
+def _one_batch(saves: Iterable[Save]) -> list[Effect]:
+    """All writes of one step are there together or not at all."""
+    writes = tuple(write for save in saves for write in save.writes)
+    return [Save(writes, any(save.durable for save in saves))] if writes else []
+
+
+def _frames(records: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """Records with their ages, in as few frames as their bounds allow."""
+    frames: list[list[tuple[bytes, int]]] = []
+    room = 0
+    for record, age_ms in records:
+        room -= len(record) + _ROW_BYTES
+        if room < 0 or len(frames[-1]) == FRAME_RECORDS_MAX:
+            frames.append([])
+            room = _FRAME_ROOM - len(record) - _ROW_BYTES
+        frames[-1].append((record, min(max(0, age_ms), AGE_MS_MAX)))
+    return [make_frame(frame) for frame in frames]

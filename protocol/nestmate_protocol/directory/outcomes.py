@@ -1,0 +1,30 @@
+"""Outcomes: what the directory has to tell that is no effect.
+
+Whoever calls the directory passes these on, in list order, and carries the effects
+among them out unchanged.
+"""
+
+from dataclasses import dataclass
+
+from nestmate_protocol.effects import Effect
+from nestmate_protocol.identity.cards import Card
+from nestmate_protocol.ids import Address, DeviceKey, PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUp:
+    """A connected peer has proved to be this agent's node, for the first time now."""
+
+    address: Address
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """A card has shown that a device key speaks for an agent."""
+
+    device: DeviceKey
+    card: Card
+
+
+Outcome = Effect | AgentUp | Entitled
