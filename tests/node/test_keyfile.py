@@ -4,7 +4,6 @@ Knows nothing of homes and nodes.
 """
 
 import os
-from contextlib import nullcontext
 
 import pytest
 
@@ -228,29 +227,37 @@ def test_a_sealed_identity_stays_sealed(folder):
     assert load_identity(folder, passphrase="a new one") == new
 
 
-@pytest.mark.parametrize("writes", range(4))
-def test_a_rotation_cut_off_anywhere_leaves_an_identity_that_loads(
-    folder, monkeypatch, writes
-):
-    old, words = create_identity(folder)
-    left = [writes]
+def cut_off_after(steps, monkeypatch):
+    """The process dies at the step on the disk that comes after so many."""
+    left = iter(range(steps))
 
-    def spend(act):
+    def dying(act):
         def acting(*arguments):
-            if not left[0]:
+            if next(left, None) is None:
                 raise KeyboardInterrupt
-            left[0] -= 1
             return act(*arguments)
 
         return acting
 
     for name in ("write_whole", "sync_folder"):
-        monkeypatch.setattr(keyfile, name, spend(getattr(keyfile, name)))
-    with pytest.raises(KeyboardInterrupt) if writes < 3 else nullcontext():
-        rotate_identity(folder, words)
-    monkeypatch.undo()
-    assert load_identity(folder).address == old.address
-    assert rotate_identity(folder, words).log.devices != old.log.devices
+        monkeypatch.setattr(keyfile, name, dying(getattr(keyfile, name)))
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_a_rotation_cut_off_anywhere_leaves_an_identity_that_loads(
+    folder, monkeypatch, steps
+):
+    old, words = create_identity(folder)
+    with monkeypatch.context() as dying:
+        cut_off_after(steps, dying)
+        with pytest.raises(KeyboardInterrupt):
+            rotate_identity(folder, words)
+    left = load_identity(folder)
+    assert left.address == old.address
+    assert (left.key.public == old.key.public) is (steps < 2)
+    assert not (folder / "device.key.next").exists() or steps == 1
+    assert load_identity(folder) == left
+    assert load_identity(folder) != rotate_identity(folder, words)
 
 
 def test_a_retired_identity_says_so_for_ever(folder):

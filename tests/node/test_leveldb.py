@@ -345,24 +345,45 @@ def test_a_disk_that_fills_up_costs_no_acknowledged_batch(small_disk, monkeypatc
     again.close()
 
 
-def test_a_refused_batch_that_reached_the_log_all_the_same_is_taken_back(
-    folder, monkeypatch
-):
-    store = open_leveldb(folder)
-    store.write([(b"a", b"1"), (b"b", b"1")], durable=True)
+def refuse_after_writing(monkeypatch):
+    """The disk takes what is written and then says it did not."""
     write = Database.write
 
-    def refuse_after_writing(database, pairs, *, durable):
+    def refuse(database, pairs, *, durable):
         write(database, pairs, durable=durable)
         raise StoreError("the disk refused the sync")
 
+    monkeypatch.setattr(Database, "write", refuse)
+    monkeypatch.setattr(Database, "get", lambda database, key: b"1")  # as of before
+
+
+def test_a_refused_batch_that_reached_the_log_all_the_same_is_taken_back(
+    folder, monkeypatch
+):
     monkeypatch.setattr(leveldb, "MEND_SECONDS", 0.0)
-    monkeypatch.setattr(Database, "write", refuse_after_writing)
-    monkeypatch.setattr(Database, "get", lambda database, key: b"1")
-    with pytest.raises(StoreError):
-        store.write([(b"a", b"2"), (b"b", None)], durable=True)
-    monkeypatch.undo()
-    monkeypatch.setattr(leveldb, "MEND_SECONDS", 0.0)
+    store = open_leveldb(folder)
+    store.write([(b"a", b"1"), (b"b", b"1")], durable=True)
+    with monkeypatch.context() as refusing:
+        refuse_after_writing(refusing)
+        with pytest.raises(StoreError):
+            store.write([(b"a", b"2"), (b"b", None)], durable=True)
     store.write([(b"c", b"3")], durable=True)
     assert list(store.scan(b"")) == [(b"a", b"1"), (b"b", b"1"), (b"c", b"3")]
+    store.close()
+
+
+def test_a_disk_that_loses_batches_under_a_running_node_is_not_written_on(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(leveldb, "MEND_SECONDS", 0.0)
+    store = open_leveldb(folder)
+    store.write([(b"a", b"1")], durable=True)
+    with monkeypatch.context() as refusing:
+        refuse_after_writing(refusing)
+        with pytest.raises(StoreError):
+            store.write([(b"a", b"2")], durable=True)
+    os.truncate(only(folder, "db-1/*.log"), 0)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="held 1 batches and now 0"):
+            store.write([(b"a", b"2")], durable=True)
     store.close()

@@ -182,6 +182,7 @@ class LevelStore:
             try:
                 value = database.get(key)
             except StoreError:
+                self._undo = []
                 return
             self._undo.append((key, None if value is None else sealed(key, value)))
 
@@ -202,12 +203,13 @@ class LevelStore:
             found = database.count()
         except DamagedError as damage:
             raise _damaged(self._folder, damage) from damage
-        if found.batches < self._count.batches:
+        if found != self._count and not (
+            self._undo and found.batches == self._count.batches + 1
+        ):
             database.close()
             raise StoreError(
-                f"The disk lost {self._count.batches - found.batches} batches while "
-                "the node was running.",
-                "Restart the node.",
+                f"The disk held {self._count.batches} batches and now {found.batches}.",
+                "Restart the node; what is missing is looked for then.",
             )
         if found != self._count:
             database.write([*self._undo, count_pair(self._count)], durable=True)

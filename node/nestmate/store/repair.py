@@ -7,6 +7,7 @@ generation. This file knows nothing of locks or of who asked.
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -50,9 +51,9 @@ def repair(folder: Path, head: Head, verify: Verify | None) -> tuple[Head, int]:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(folder / folder_name(head.generation), copy)
         repair_files(copy)
-        source = Database(copy, strict=False)
-        count, kept = build(fresh, _proved(source, verify, told), head.batches + 1)
-        source.close()
+        with closing(Database(copy, strict=False)) as source:
+            pairs = _proved(source, verify, told)
+            count, kept = build(fresh, pairs, head.batches + 1)
         shutil.rmtree(copy)
         if not kept:
             shutil.rmtree(fresh)
