@@ -32,15 +32,17 @@ async def run_daemon(
     config: Config,
     *,
     passphrase: str | None,
+    recover: bool,
     ready: Callable[[Node], Awaitable[None]],
 ) -> None:
     """Run the node of a home until a signal or ``down``; ``ready`` is told once.
 
+    ``recover`` rebuilds a damaged store from what can be proved whole.
     Raises HomeError, DeniedError or BusyError before anything is changed.
     """
     identity = load_identity(home.identity, passphrase=passphrase)
     home.prepare_run()
-    store = open_leveldb(home.store)
+    store = open_leveldb(home.store, recover=recover)
     with _log_file(home, config), _pid_file(home):
         async with (
             open_node(home, config, identity, store) as node,

@@ -23,6 +23,7 @@ def run_here(
     listen: tuple[str, ...],
     passphrase: str | None,
     *,
+    recover: bool,
     ready: Callable[[dict[str, Any]], None],
 ) -> None:
     """Run until a signal or ``down``; ``listen`` replaces the setting this time."""
@@ -35,6 +36,8 @@ def run_here(
         ready(msgspec.to_builtins(status))
 
     async def main() -> None:
-        await run_daemon(home, config, passphrase=passphrase, ready=tell)
+        await run_daemon(
+            home, config, passphrase=passphrase, recover=recover, ready=tell
+        )
 
     trio.run(main)

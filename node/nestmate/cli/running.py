@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -32,12 +33,16 @@ _listen = click.option("--listen", multiple=True, help="Listen there, this time 
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Start in the background and return.")
+@click.option(
+    "--recover", is_flag=True, help="Rebuild a damaged store from what is whole."
+)
 @_listen
 @passphrase_file
 @click.pass_obj
 def up(
     arguments: Arguments,
     detach: bool,
+    recover: bool,
     listen: tuple[str, ...],
     passphrase_file: Path | None,
 ) -> None:
@@ -45,7 +50,8 @@ def up(
     home = home_of(arguments)
     home.read_config()
     if detach:
-        _start(arguments, home, listen, passphrase_file)
+        words = ["--recover"] if recover else []
+        _start(arguments, home, listen, passphrase_file, words)
         return
     from nestmate.cli.foreground import run_here  # noqa: PLC0415 - loads the network
 
@@ -53,6 +59,7 @@ def up(
         home,
         listen,
         read_passphrase(passphrase_file),
+        recover=recover,
         ready=lambda card: _show_up(arguments, card),
     )
 
@@ -147,6 +154,7 @@ def _start(
     home: Home,
     listen: tuple[str, ...],
     passphrase: Path | None,
+    words: Sequence[str] = (),
 ) -> None:
     command = [
         sys.executable,
@@ -156,6 +164,7 @@ def _start(
         str(home.root),
         "--json",
         "up",
+        *words,
     ]
     for multiaddr in listen:
         command += ["--listen", multiaddr]

@@ -28,6 +28,7 @@ from nestmate_protocol.inputs import Request
 
 NETWORK_KEY = b"n/kept"
 NETWORK_KEPT_EVERY_SECONDS = 60.0
+VOUCH_EVERY_SECONDS = 1.0
 
 
 class SystemClock:
@@ -94,6 +95,7 @@ async def open_node(
         started = clock.now()
         async with shell.running(), trio.open_nursery() as nursery:
             nursery.start_soon(_keep_network, network, store)
+            nursery.start_soon(_vouch, store)
             yield Node(home, config, identity, store.report, started, shell)
             nursery.cancel_scope.cancel()
         _keep_once(network, store)
@@ -124,6 +126,12 @@ async def _keep_network(network: Network, store: KeyValue) -> None:
     while True:
         await trio.sleep(NETWORK_KEPT_EVERY_SECONDS)
         _keep_once(network, store)
+
+
+async def _vouch(store: KeyValue) -> None:
+    while True:
+        await trio.sleep(VOUCH_EVERY_SECONDS)
+        store.vouch()
 
 
 def _keep_once(network: Network, store: KeyValue) -> None:
