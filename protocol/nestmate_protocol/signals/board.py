@@ -7,7 +7,6 @@ the worker of any, and who waits here for what. It thinks in addresses and skill
 knows no peer, no card and no topic.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -57,6 +56,7 @@ from nestmate_protocol.signals.upshots import (
     Offered,
     Step,
     Unanswered,
+    Upshot,
     Won,
 )
 from nestmate_protocol.signals.worker import Worker
@@ -64,6 +64,7 @@ from nestmate_protocol.signals.worker import Worker
 SWEEP_MS: Final = 30_000
 _LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIND})
 """Faults no honest author commits; the others come about by haste and late news."""
+_UPSHOTS: Final = (Offered, Won, Missed, Unanswered, Confirmed)
 
 
 class Reader(Protocol):
@@ -189,7 +190,7 @@ class Board:
             issuer = cell.signal.issuer.raw
             told[issuer] = told.get(issuer, 0) + 1
             if told[issuer] <= SIGNALS_PER_AUTHOR_BURST:
-                items.append((cell.record.data, now.mono_ms - cell.sent_ms))
+                items.append((cell.data, now.mono_ms - cell.sent_ms))
         return tuple(items[:FRAME_RECORDS_MAX])
 
     def skills_wanted(self) -> tuple[str, ...]:
@@ -233,26 +234,23 @@ class Board:
 
     def _settle(self, steps: list[Step], now: Moment) -> list[Outcome]:
         """Hand upshots to their parts, and to ourselves what we sent ourselves."""
+        if self._sweep_ms is None and len(self._field):
+            self._sweep_ms = now.mono_ms + SWEEP_MS
         outcomes: list[Outcome] = []
-        waiting = deque(steps)
+        waiting = steps[::-1]
         while waiting:
-            step = waiting.popleft()
+            step = waiting.pop()
             if isinstance(step, ToAgent) and step.address == self._me:
                 record = open_record(step.record, self._network)
                 more = self._admit(record, self._me, step.age_ms, now)
-            elif isinstance(step, Offered | Won | Missed | Unanswered | Confirmed):
-                more = self._hand_over(step, now)
+                waiting += reversed(more)
+            elif isinstance(step, _UPSHOTS):
+                waiting += reversed(self._hand_over(step, now))
             else:
                 outcomes.append(step)
-                continue
-            waiting.extendleft(reversed(more))
-        if self._sweep_ms is None and len(self._field):
-            self._sweep_ms = now.mono_ms + SWEEP_MS
         return outcomes
 
-    def _hand_over(
-        self, upshot: Offered | Won | Missed | Unanswered | Confirmed, now: Moment
-    ) -> list[Step]:
+    def _hand_over(self, upshot: Upshot, now: Moment) -> list[Step]:
         task = upshot.task
         match upshot:
             case Offered():
@@ -272,10 +270,10 @@ class Board:
     def _admit(
         self, record: Record, author: Address, age_ms: int, now: Moment
     ) -> list[Step]:
-        if author != self._me and self._trust(author) <= 0:
+        if self._trust(author) <= 0 and author != self._me:
             return [Reject(Fault.NOT_ENTITLED, strike=False)]
         try:
-            if record.kind == Kind.SIGNAL:
+            if record.kind is Kind.SIGNAL:
                 return self._signal(record, author, age_ms, now)
             return self._other(record, author, age_ms, now)
         except RemoteError as wrong:
@@ -285,9 +283,8 @@ class Board:
         self, record: Record, author: Address, age_ms: int, now: Moment
     ) -> list[Step]:
         signal = Signal.read(record.fields)
-        if signal.issuer != author:
-            raise RemoteError(Fault.NOT_ENTITLED, "another's signal")
-        if author == self._me:
+        _same(signal.issuer, author)
+        if author.raw == self._me.raw:
             return []
         sensed, cell = self._field.sense(signal, record, age_ms, now)
         if sensed is Sensed.NOTHING:
@@ -362,5 +359,5 @@ class Board:
 
 
 def _same(named: Address, author: Address) -> None:
-    if named != author:
+    if named.raw != author.raw:
         raise RemoteError(Fault.NOT_ENTITLED, "signed by another than it names")

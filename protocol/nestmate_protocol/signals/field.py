@@ -78,7 +78,7 @@ class Sensed(Enum):
 
 @dataclass(slots=True)
 class Cell:
-    """One task as sensed here; ``record`` is the issuer's latest signal.
+    """One task as sensed here; ``signal`` is the latest one, ``data`` its record.
 
     ``opened_ms`` and ``sent_ms`` are the births of the task and of that record on the
     local monotonic clock.
@@ -86,7 +86,8 @@ class Cell:
 
     task: TaskId
     signal: Signal
-    record: Record
+    record_id: bytes
+    data: bytes
     opened_ms: int
     sent_ms: int
     life: Life
@@ -274,28 +275,34 @@ class Field:
         self, task: TaskId, signal: Signal, record: Record, birth: int, now: Moment
     ) -> Cell:
         issuer = signal.issuer
-        if issuer != self._me:
+        if issuer.raw != self._me.raw:
             self._pay(issuer, now)
-            self._make_room(issuer, now)
+            theirs = len(self._by_author.get(issuer.raw, ()))
+            if theirs >= TASKS_PER_AUTHOR_MAX or len(self._cells) >= TASKS_KNOWN_MAX:
+                self._make_room(issuer, now)
         life = Life(signal.generation, Stage.OPEN)
         shares = {issuer.raw: Share(signal.link.seq, signal.urgency_code, birth)}
         opened = birth - signal.open_ms
-        cell = Cell(task, signal, record, opened, birth, life, shares)
+        cell = Cell(
+            task, signal, record.id.raw, record.data, opened, birth, life, shares
+        )
         self._cells[task.raw] = cell
         self._by_author.setdefault(issuer.raw, {})[task.raw] = None
         self._by_skill.setdefault(signal.skill, {})[task.raw] = None
-        for (author, _), news in self._early.pop(task.raw, {}).items():
-            if isinstance(news, Share):
-                _share(cell, author, news)
-            elif author == issuer.raw:
-                cell.life = max(cell.life, news)
+        if task.raw in self._early:
+            for (author, _), news in self._early.pop(task.raw).items():
+                if isinstance(news, Share):
+                    _share(cell, author, news)
+                elif author == issuer.raw:
+                    cell.life = max(cell.life, news)
         return cell
 
     def _renew(
         self, cell: Cell, signal: Signal, record: Record, birth: int, now: Moment
     ) -> Sensed:
-        newer = (signal.link.seq, record.id) > (cell.signal.link.seq, cell.record.id)
-        if newer and signal.issuer != self._me:
+        told = (signal.link.seq, record.id.raw)
+        newer = told > (cell.signal.link.seq, cell.record_id)
+        if newer:
             self._pay(signal.issuer, now)
         cell.opened_ms = min(cell.opened_ms, birth - signal.open_ms)
         life = Life(signal.generation, Stage.OPEN)
@@ -307,13 +314,14 @@ class Field:
             if signal.skill != cell.signal.skill:
                 _discard(self._by_skill, cell.signal.skill, cell.task.raw)
                 self._by_skill.setdefault(signal.skill, {})[cell.task.raw] = None
-            cell.signal, cell.record, cell.sent_ms = signal, record, birth
-        elif record.id == cell.record.id:
+            cell.signal, cell.sent_ms = signal, birth
+            cell.record_id, cell.data = record.id.raw, record.data
+        elif record.id.raw == cell.record_id:
             cell.sent_ms = min(cell.sent_ms, birth)
         return Sensed.RENEWED if news else Sensed.NOTHING
 
     def _pay(self, author: Address, now: Moment) -> None:
-        if author != self._me and not self._paces.take(author.raw, now.mono_ms):
+        if author.raw != self._me.raw and not self._paces.take(author.raw, now.mono_ms):
             raise RemoteError(Fault.OVER_LIMIT, "signals of one author")
 
     def _make_room(self, author: Address, now: Moment) -> None:

@@ -291,7 +291,7 @@ class Issuer:
             steps.append(ToAgent(worker, cancel.data))
         elif cell is not None and cell.signal.generation == own.generation:
             age_ms = now.mono_ms - cell.sent_ms
-            steps.append(ToAgent(worker, cell.record.data, age_ms))
+            steps.append(ToAgent(worker, cell.data, age_ms))
         return steps
 
     def _grant(self, own: OwnTask, asker: Address, now: Moment) -> bytes:

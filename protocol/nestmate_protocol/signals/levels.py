@@ -17,6 +17,9 @@ _SCALE: Final[tuple[float, ...]] = tuple(
     float(2.0 ** (code / STEPS_PER_DOUBLING))
     for code in range(max(URGENCY_CODE_MAX, SIZE_CODE_MAX) + 1)
 )
+_SHARES: Final = tuple(
+    round(code / URGENCY_CODE_MAX, 2) for code in range(URGENCY_CODE_MAX + 1)
+)
 URGENCY_MAX: Final = _SCALE[URGENCY_CODE_MAX]
 
 COST_BASE_CENTS: Final = 5
@@ -61,7 +64,7 @@ def urgency_share(code: int) -> float:
     Codes are closer together than hundredths are, so that every urgency written with
     two places comes back as it was written.
     """
-    return round(code / URGENCY_CODE_MAX, 2)
+    return _SHARES[code]
 
 
 def size_code(seconds: float) -> int:

@@ -7,7 +7,7 @@ known and above the seconds of the wall clock. This file knows no rule of signal
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import Fields, decode, encode
@@ -23,7 +23,10 @@ SEQUENCE_KEY = b"s/seq"
 class Signable(Protocol):
     """A typed record body."""
 
-    kind: ClassVar[Kind]
+    @property
+    def kind(self) -> Kind:
+        """What kind of record it is the body of."""
+        ...
 
     def fields(self) -> Body:
         """The map to be signed."""

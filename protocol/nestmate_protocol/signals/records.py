@@ -9,7 +9,7 @@ still matters, is judged elsewhere; this file knows only what a well-formed reco
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from hashlib import sha256
-from typing import ClassVar, Final, TypeAlias, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeAlias, TypeVar
 
 from nestmate_protocol.codec import Encodable, Fields
 from nestmate_protocol.errors import Fault, RemoteError
@@ -64,8 +64,7 @@ def is_skill_name(text: str) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A record's place in its author's spending chain of one incarnation.
 
     ``seq`` grows by one per link and never falls, not even from one incarnation to
@@ -79,17 +78,16 @@ class Link:
     spent: int
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """A signed, short-lived call for help by the task's issuer.
+
+    A tuple and no dataclass, because one is made for every signal that comes in.
 
     Urgency and size are codes; ``created_ms`` is Unix ms and informative;
     ``open_ms`` is for how long the task had been open when this was signed;
     ``half_life_seconds`` 0 takes the level's; ``deadline_ms`` 0 is none. ``body`` is
     None where it travels with the lease.
     """
-
-    kind: ClassVar[Kind] = Kind.SIGNAL
 
     issuer: Address
     key: bytes
@@ -111,6 +109,11 @@ class Signal:
     schema: RecordId | None = None
     delegates: tuple[Address, ...] = ()
     inputs: tuple[TaskId, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of record this is the body of."""
+        return Kind.SIGNAL
 
     def fields(self) -> Body:
         """The map to be signed."""

@@ -127,7 +127,7 @@ class Takers:
 
     def offered(self, task: TaskId, now: Moment) -> list[Step]:
         """A task may be claimed now that could not be before."""
-        cell = self._field.get(task)
+        cell = self._field.get(task) if self._takers else None
         if cell is None or cell.life.stage != Stage.OPEN:
             return []
         idle = self._idle(cell.signal.skill)
