@@ -27,10 +27,14 @@ OUTGOING_PORT = 50_000
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One connection; ``floors_ms`` keeps the order, ``stalled`` waits for a cut."""
+    """One connection; ``floors_ms`` keeps the order, ``stalled`` waits for a cut.
+
+    ``a`` dialled and knows of the connection from ``known_ms`` on.
+    """
 
     a: Node
     b: Node
+    known_ms: int
     alive: bool = True
     floors_ms: dict[tuple[int, str], int] = field(default_factory=dict)
     stalled: dict[int, list[tuple[Channel, bytes]]] = field(default_factory=dict)
@@ -63,9 +67,10 @@ class Links:
         return conn is not None and conn.alive
 
     def gone(self, node: Node) -> None:
-        """A node crashed: its peers will notice."""
+        """A node crashed: its peers notice at once, or by their health checks."""
+        silent_ms = self._health_ms() if self._dice.chance(0.5) else 0
         for conn in list(self._held.pop(node.number, {}).values()):
-            self._end(conn)
+            self._end(conn, silent_ms)
 
     def paused(self, node: Node) -> None:
         """A node stands still: peers that check its health hang up in the end."""
@@ -156,13 +161,13 @@ class Links:
         """Connect the two; returns the ms after which the dialler knows.
 
         A side that has not noticed the end of an older connection with the same peer
-        is told nothing: to it the peer was never gone.
+        is told of that end first.
         """
-        conn = Connection(node, target)
         delay_ms = self._ways.latency_ms()
+        conn = Connection(node, target, self._timeline.now_ms + delay_ms)
         for channel in Channel:
             lane = (target.number, channel.value)
-            conn.floors_ms[lane] = self._timeline.now_ms + delay_ms
+            conn.floors_ms[lane] = conn.known_ms
         from_where = f"{host_of(node)}/tcp/{OUTGOING_PORT}"
         news = [
             (target, 0, PeerUp(node.peer, from_where, inbound=True)),
@@ -170,20 +175,22 @@ class Links:
         ]
         for side, after_ms, item in news:
             held = self._held.setdefault(side.number, {})
-            unaware = item.peer in held
+            if item.peer in held:
+                side.give_later(after_ms, PeerDown(item.peer))
             held[item.peer] = conn
-            if not unaware:
-                side.give_later(after_ms, item)
+            side.give_later(after_ms, item)
         return delay_ms
 
-    def _end(self, conn: Connection) -> None:
+    def _end(self, conn: Connection, silent_ms: int = 0) -> None:
         """The connection is dead; each side learns it in its own time."""
         if not conn.alive:
             return
         conn.alive = False
         conn.stalled.clear()
-        for node in (conn.a, conn.b):
-            node.later(self._ways.latency_ms(), partial(self._notice, conn, node))
+        unknown_ms = max(0, conn.known_ms - self._timeline.now_ms)
+        for node, least_ms in ((conn.a, unknown_ms), (conn.b, 0)):
+            delay_ms = max(least_ms, silent_ms, self._ways.latency_ms())
+            node.later(delay_ms, partial(self._notice, conn, node))
 
     def _notice(self, conn: Connection, node: Node) -> None:
         peer = conn.other(node).peer
@@ -193,8 +200,10 @@ class Links:
             node.give(PeerDown(peer))
 
     def _examine_later(self, conn: Connection) -> None:
-        delay_ms = self._dice.between(HEALTH_MS_MIN, HEALTH_MS_MAX)
-        self._timeline.at(delay_ms, partial(self._examine, conn))
+        self._timeline.at(self._health_ms(), partial(self._examine, conn))
+
+    def _health_ms(self) -> int:
+        return self._dice.between(HEALTH_MS_MIN, HEALTH_MS_MAX)
 
     def _examine(self, conn: Connection) -> None:
         """A health check that fails ends the connection."""

@@ -141,7 +141,7 @@ class Node:
         incarnation = self._dice.octets(16)
         entropy = self._dice.fork(f"entropy {self.lives}").octets
         life = Life(self.number, self.disk, entropy, incarnation, self.now)
-        self._timeline.note(self.name, "boot", lambda: f"life {life.number}")
+        self._timeline.note(self.name, "boot", partial("life {}".format, self.lives))
         self.core = self._boot(life)
         self._plan_wakeup()
 

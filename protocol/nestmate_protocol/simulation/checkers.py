@@ -1,0 +1,340 @@
+"""Checkers: what must hold at every step, and what must hold once all is well again.
+
+The ledger sees every effect of every honest node as it becomes visible, and hears from
+the agents what they were promised. From that alone it judges: one holder per fence,
+generations that never fall, one result per task, taken under its fence and made by
+whoever held it, no task forgotten, no honest peer shut out, nothing without a bound.
+This file knows what records say, and nothing of how a core decides.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import ModuleType
+
+from nestmate_protocol.effects import Channel, Effect, Notify, Publish, Send
+from nestmate_protocol.errors import Fault
+from nestmate_protocol.ids import Address, DeviceKey, RecordId, TaskId
+from nestmate_protocol.records import Kind, Record, make_frame
+from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
+from nestmate_protocol.signals.records import Signal, task_id
+from nestmate_protocol.signals.requests import (
+    ClaimView,
+    DepositTask,
+    TaskStatus,
+    TaskView,
+)
+from nestmate_protocol.simulation.gossip import Opener
+from nestmate_protocol.simulation.nodes import Node
+
+CONTAINER_ITEMS_MAX = 8_192
+FINAL = frozenset({TaskStatus.DONE, TaskStatus.CANCELLED})
+
+Complain = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class TaskStory:
+    """All that was promised about one task, as its issuer let it be seen.
+
+    ``holders`` and ``makers`` go by generation: who got the lease, and which node's
+    agent held the claim; ``results`` are the hashes that agents handed in under it.
+    """
+
+    issuer: int
+    asked: DepositTask | None = None
+    accepted_ms: int | None = None
+    done_ms: int | None = None
+    generation: int = 0
+    withdrawn: bool = False
+    holders: dict[int, Address] = field(default_factory=dict)
+    makers: dict[int, int] = field(default_factory=dict)
+    results: dict[int, dict[bytes, None]] = field(default_factory=dict)
+    receipt: tuple[int, Address, bytes] | None = None
+    last: TaskView | None = None
+
+
+class Register:
+    """Whose node is whose, and who means well."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[Address, Node] = {}
+        self._devices: dict[DeviceKey, int] = {}
+        self._addresses: dict[int, Address] = {}
+        self._hostile: dict[int, None] = {}
+
+    def enrol(
+        self, node: Node, address: Address, device: DeviceKey, *, hostile: bool
+    ) -> None:
+        """Say whose node this is, and whether it means harm."""
+        self._nodes[address] = node
+        self._addresses[node.number] = address
+        self._devices[device] = node.number
+        if hostile:
+            self._hostile[node.number] = None
+
+    def node(self, address: Address) -> Node | None:
+        """The node of an agent."""
+        return self._nodes.get(address)
+
+    def address(self, node: Node) -> Address:
+        """The agent of a node."""
+        return self._addresses[node.number]
+
+    def signs_for(self, device: DeviceKey, node: Node) -> bool:
+        """Whether a device key is this node's own."""
+        return self._devices.get(device) == node.number
+
+    def is_hostile(self, node: Node) -> bool:
+        """Whether a node means harm."""
+        return node.number in self._hostile
+
+    def name(self, address: Address) -> str:
+        """What to call an agent in a complaint."""
+        node = self._nodes.get(address)
+        return address.short if node is None else node.name
+
+
+class Ledger:
+    """What was seen and promised, and whether it fits together."""
+
+    def __init__(
+        self,
+        register: Register,
+        opener: Opener,
+        complain: Complain,
+        clock: Callable[[], int],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.stories: dict[TaskId, TaskStory] = {}
+        self.friends: dict[tuple[int, int], tuple[Node, Node]] = {}
+        self._register = register
+        self._opener = opener
+        self._complain = complain
+        self._clock = clock
+        self._known: dict[RecordId, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {len(self.stories)} tasks>"
+
+    # --- what nodes let be seen
+
+    def watch(self, node: Node, effect: Effect) -> None:
+        """One effect of one node, at the moment it becomes visible."""
+        if self._register.is_hostile(node):
+            return
+        match effect:
+            case Send(_, Channel.SIGNALS, data):
+                self._frame(node, data)
+            case Publish(_, record):
+                self._frame(node, make_frame([(record, 0)]))
+            case Notify(kind):
+                self.counts[kind] += 1
+            case _:
+                return
+
+    def _frame(self, node: Node, data: bytes) -> None:
+        opened = self._opener.open(data)
+        if isinstance(opened, Fault):
+            self._complain(f"{node.name} shows a frame that is {opened.value}")
+            return
+        for carried in opened:
+            record = carried.record
+            made_here = self._register.signs_for(record.author, node)
+            if made_here and record.id not in self._known:
+                self._known[record.id] = None
+                self._record(node, record)
+
+    def _record(self, node: Node, record: Record) -> None:
+        """A record this node made itself, seen for the first time."""
+        self.counts[record.kind.value] += 1
+        match record.kind:
+            case Kind.SIGNAL:
+                signal = Signal.read(record.fields)
+                task = task_id(signal.issuer, signal.key)
+                self._risen(node, task, signal.generation, record.kind)
+            case Kind.LEASE:
+                self._leased(node, Lease.read(record.fields))
+            case Kind.RECEIPT:
+                self._received(node, Receipt.read(record.fields))
+            case _:
+                return
+
+    def _story(self, node: Node, task: TaskId) -> TaskStory:
+        return self.stories.setdefault(task, TaskStory(node.number))
+
+    def _risen(self, node: Node, task: TaskId, generation: int, kind: Kind) -> None:
+        story = self._story(node, task)
+        if story.issuer != node.number:
+            self._complain(f"{node.name} makes a {kind} for a task of another")
+        if generation < story.generation:
+            self._complain(
+                f"{node.name} lets {task.short} fall from generation"
+                f" {story.generation} to {generation} with a {kind}"
+            )
+        story.generation = max(story.generation, generation)
+
+    def _leased(self, node: Node, lease: Lease) -> None:
+        self._risen(node, lease.task, lease.generation, Kind.LEASE)
+        story = self._story(node, lease.task)
+        holder = story.holders.setdefault(lease.generation, lease.holder)
+        if holder != lease.holder:
+            first, second = map(self._register.name, (holder, lease.holder))
+            self._complain(
+                f"{node.name} gives {lease.task.short} generation {lease.generation}"
+                f" to {first} and to {second}"
+            )
+        if story.receipt is not None and lease.generation > story.receipt[0]:
+            self._complain(f"{node.name} leases {lease.task.short} again when done")
+
+    def _received(self, node: Node, receipt: Receipt) -> None:
+        if receipt.verdict is not Verdict.ACCEPTED:
+            return
+        story, short = self._story(node, receipt.task), receipt.task.short
+        fence = receipt.generation
+        if story.receipt is None:
+            story.done_ms = self._clock()
+            if fence < story.generation:
+                self._complain(
+                    f"{node.name} takes a result of {short} under generation {fence}"
+                    f" after {story.generation}"
+                )
+        taken = (fence, receipt.holder, receipt.result_hash)
+        if story.receipt not in {None, taken}:
+            self._complain(f"{node.name} takes a second result of {short}")
+        story.receipt = taken
+        self._judge_result(node, receipt, story)
+
+    def _judge_result(self, node: Node, receipt: Receipt, story: TaskStory) -> None:
+        fence, short = receipt.generation, receipt.task.short
+        maker = self._register.node(receipt.holder)
+        told = maker is not None and story.makers.get(fence) == maker.number
+        if story.holders.get(fence) != receipt.holder and not told:
+            who = self._register.name(receipt.holder)
+            self._complain(
+                f"{node.name} takes a result of {short} from {who},"
+                f" who never held generation {fence}"
+            )
+        if maker is None or self._register.is_hostile(maker):
+            return
+        if receipt.result_hash not in story.results.get(fence, {}):
+            self._complain(
+                f"{node.name} takes a result of {short} that {maker.name} never made"
+            )
+
+    # --- what agents were promised
+
+    def joined(self, host: Node, guest: Node) -> None:
+        """The guest was told that the two are contacts now."""
+        self.friends[host.number, guest.number] = host, guest
+
+    def accepted(self, node: Node, task: TaskId, asked: DepositTask) -> None:
+        """The issuer's node promised to look after a task."""
+        story = self._story(node, task)
+        story.asked = asked
+        if story.accepted_ms is None:
+            story.accepted_ms = self._clock()
+
+    def withdrawn(self, task: TaskId) -> None:
+        """The issuer's agent was told that the task is cancelled."""
+        self.stories[task].withdrawn = True
+
+    def vanished(self, node: Node, task: TaskId, detail: str) -> None:
+        """The issuer's node no longer knows a task it had promised."""
+        self._complain(f"{node.name} forgot {task.short}: {detail}")
+
+    def viewed(self, node: Node, view: TaskView) -> None:
+        """The issuer's agent looked at a task of its own."""
+        story, short = self._story(node, view.task), view.task.short
+        last, story.last = story.last, view
+        if view.status is TaskStatus.DONE:
+            expected = story.receipt[2] if story.receipt else None
+            made = sha256(view.result or b"").digest()
+            known = {h for of_one in story.results.values() for h in of_one}
+            if expected not in {None, made} or (expected is None and made not in known):
+                self._complain(f"{node.name} shows a result of {short} never taken")
+        if last is None:
+            return
+        if view.generation < last.generation:
+            self._complain(f"{node.name} lets {short} fall to {view.generation}")
+        changed = (view.status, view.result) != (last.status, last.result)
+        if last.status in FINAL and changed:
+            self._complain(f"{node.name} changes {short} after it was {last.status}")
+        if story.withdrawn and view.status is not TaskStatus.CANCELLED:
+            self._complain(f"{node.name} shows {short} {view.status} when cancelled")
+
+    def held(self, node: Node, claim: ClaimView) -> None:
+        """A worker's agent was told that it holds a task under a fence."""
+        story = self.stories.get(claim.task)
+        if story is None:
+            return  # a hostile issuer's task
+        maker = story.makers.setdefault(claim.generation, node.number)
+        if maker != node.number:
+            self._complain(
+                f"n{maker} and {node.name} both hold {claim.task.short}"
+                f" under generation {claim.generation}"
+            )
+        self.counts["claims held"] += 1
+
+    def finished(self, claim: ClaimView, result: bytes) -> None:
+        """A worker's agent hands a result in under its fence."""
+        story = self.stories.get(claim.task)
+        if story is not None:
+            made = story.results.setdefault(claim.generation, {})
+            made[sha256(result).digest()] = None
+        self.counts["results"] += 1
+
+    # --- what must be so in the end
+
+    def promised(self) -> dict[TaskId, TaskStory]:
+        """Every task a node promised to look after."""
+        return {
+            task: story
+            for task, story in self.stories.items()
+            if story.accepted_ms is not None
+        }
+
+    def unfinished(self) -> list[tuple[TaskId, TaskStory]]:
+        """Promised tasks that are neither done nor cancelled as far as seen.
+
+        An exclusive task in hostile hands waits until its time is up, as it should.
+        """
+        return [
+            (task, story)
+            for task, story in self.promised().items()
+            if story.last is None or not self._over(story, story.last)
+        ]
+
+    def _over(self, story: TaskStory, view: TaskView) -> bool:
+        holder = None if view.holder is None else self._register.node(view.holder)
+        squatted = holder is not None and self._register.is_hostile(holder)
+        exclusive = story.asked is not None and story.asked.exclusive
+        return view.status in FINAL or (squatted and exclusive)
+
+
+def crowded(root: object, most: int = CONTAINER_ITEMS_MAX) -> list[str]:
+    """Where in an object more than ``most`` items are kept, by attribute path."""
+    found: list[str] = []
+    seen: set[int] = set()
+    waiting: list[tuple[str, object]] = [(type(root).__name__, root)]
+    while waiting:
+        path, item = waiting.pop()
+        if id(item) in seen or isinstance(item, (type, ModuleType, str, bytes)):
+            continue
+        seen.add(id(item))
+        if isinstance(item, Iterable) and hasattr(item, "__len__"):
+            inside = list(item.values() if isinstance(item, Mapping) else item)
+            if len(inside) > most:
+                found.append(f"{path} keeps {len(inside)} items")
+            waiting += [(f"{path}[]", one) for one in inside]
+        waiting += [(f"{path}.{name}", value) for name, value in _attributes(item)]
+    return found
+
+
+def _attributes(item: object) -> list[tuple[str, object]]:
+    names = dict.fromkeys(getattr(item, "__dict__", {}))
+    for kind in type(item).__mro__:
+        slots = getattr(kind, "__slots__", ())
+        names.update(dict.fromkeys([slots] if isinstance(slots, str) else slots))
+    return [(name, getattr(item, name)) for name in names if hasattr(item, name)]

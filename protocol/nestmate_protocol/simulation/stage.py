@@ -1,0 +1,298 @@
+"""The stage: one run of a scenario, from the first boot to the verdict.
+
+Two phases. First safety: agents join, deposit and work while faults rage, and whatever
+must never happen is watched at every step. Then everything heals, and what must happen
+in the end is waited for: every promised task done or cancelled, friends that know each
+other, nobody honest shut out, nothing grown without a bound.
+"""
+
+import traceback
+from collections import Counter
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from nestmate_protocol.core import Core, Settings
+from nestmate_protocol.effects import Effect
+from nestmate_protocol.friends.requests import ContactViews, ListContacts
+from nestmate_protocol.ids import Address, PeerId
+from nestmate_protocol.signals.requests import DepositTask, TaskStatus
+from nestmate_protocol.simulation.agents import Depositor, Line, Newcomer, Worker
+from nestmate_protocol.simulation.cast import NETWORK, Cast, MakeCore
+from nestmate_protocol.simulation.checkers import Ledger, Register, crowded
+from nestmate_protocol.simulation.dice import Dice
+from nestmate_protocol.simulation.faults import Faults
+from nestmate_protocol.simulation.hostile import Loot
+from nestmate_protocol.simulation.machine import SkewedClock
+from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.report import Report, differences
+from nestmate_protocol.simulation.scenarios import Scenario, drawn, scenario_named
+from nestmate_protocol.simulation.world import World
+
+NODES_DEFAULT = 5
+LIVENESS_SECONDS_MAX = 1_200
+JOIN_BY_INVITE_MAX = 40
+LOOK_MS = 1_000
+ANSWER_MS = 10_000
+SKILLS = ("translate", "summarise", "check")
+CHORDS_PER_NODE = 2
+
+
+def run(
+    scenario: str | Scenario = "swarm",
+    nodes: int | None = None,
+    seed: int = 0,
+    loss: float | None = None,
+    make_core: MakeCore = Core,
+) -> Report:
+    """Run one seed of a scenario with so many honest nodes and tell what came of it.
+
+    ``nodes`` None takes NODES_DEFAULT; ``loss`` replaces the scenario's share of lost
+    frames; ``make_core`` replaces the core, for twins with a bug planted. Raises
+    LocalError for an unknown scenario.
+    """
+    kind = scenario_named(scenario) if isinstance(scenario, str) else scenario
+    return Stage(kind, nodes or NODES_DEFAULT, seed, loss, make_core).play()
+
+
+class Trouble:
+    """Keeps an exception that a core let out, so that the report can tell of it."""
+
+    def __init__(self, world: World) -> None:
+        self.lines: tuple[str, ...] = ()
+        self._world = world
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        told = "".join(traceback.format_exception(error)).splitlines()
+        self.lines = tuple(told)
+        self._world.complaints.append(f"an exception left a core: {error!r}")
+        return True
+
+
+class Stage:
+    """One world with its cast, agents and faults."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        nodes: int,
+        seed: int,
+        loss: float | None,
+        make_core: MakeCore,
+    ) -> None:
+        self._register = Register()
+        self._loot = Loot(self._targets, self._topics)
+        self._world = World(seed, NETWORK, self._watch)
+        world = self._world
+        self._dice = world.dice.fork("stage")
+        self._plan = drawn(scenario, world.dice.fork("options"), loss)
+        self._ledger = Ledger(
+            self._register,
+            world.opener,
+            world.complaints.append,
+            lambda: world.timeline.now_ms,
+        )
+        self._faults = Faults(world, self._plan.rates, world.dice.fork("faults"))
+        self._trouble = Trouble(world)
+        self._pairs: list[tuple[int, int]] = []
+        self._settled = False
+        cast = Cast(world, self._register, self._loot, make_core)
+        settings = Settings()
+        self._honest = [cast.honest(settings) for _ in range(nodes)]
+        self._honest_names = {node.name: None for node in self._honest}
+        self._others = [cast.hostile(settings) for _ in range(self._plan.hostile)]
+
+    def play(self) -> Report:
+        """Both phases, then the verdict."""
+        plan, world = self._plan, self._world
+        with self._trouble:
+            self._set_up()
+            world.ways.weather = plan.weather
+            world.dht.failures = plan.dht_failures
+            self._faults.begin()
+            world.run(plan.seconds * 1_000)
+        if not world.complaints:
+            with self._trouble:
+                self._check_bounds()
+                self._loot.quiet = True
+                self._faults.end()
+                self._look_around()
+                world.run(LIVENESS_SECONDS_MAX * 1_000, lambda: self._settled)
+                self._judge()
+        return self._report()
+
+    # --- setting up
+
+    def _set_up(self) -> None:
+        plan, world, dice = self._plan, self._world, self._dice
+        for node in world.nodes:
+            node.sync_ms_max = plan.sync_ms_max
+            off_ms = dice.between(-plan.offset_ms, plan.offset_ms)
+            drift = dice.between(-plan.drift_ppm, plan.drift_ppm)
+            node.clock = SkewedClock(drift)
+            node.clock.set_off(off_ms)
+            world.start(node)
+        if len(self._honest) > JOIN_BY_INVITE_MAX:
+            self._connect_all()
+        else:
+            self._invite_all()
+        self._employ_all()
+
+    def _invite_all(self) -> None:
+        """Everybody joins somebody who was there before, by invite."""
+        for place, guest in enumerate(self._honest[1:], start=1):
+            host = self._dice.pick(self._honest[:place])
+            pair = Line(self._world, host), Line(self._world, guest)
+            newcomer = Newcomer(*pair, self._ledger)
+            self._pairs.append((host.number, guest.number))
+            self._world.after(self._dice.below(5_000), newcomer.begin)
+        movers = self._faults.movers
+        for node in self._dice.shuffled(self._honest):
+            pairs = [pair for pair in self._pairs if node.number in pair]
+            if not any(number in movers for pair in pairs for number in pair):
+                movers[node.number] = None
+
+    def _connect_all(self) -> None:
+        """A ring with chords, standing at once: invites of a crowd take too long."""
+        crowd, count = self._honest, len(self._honest)
+        for place, node in enumerate(crowd):
+            self._world.links.connect(node, crowd[(place + 1) % count])
+            for _ in range(CHORDS_PER_NODE):
+                other = self._dice.pick(crowd)
+                if other is not node:
+                    self._world.links.connect(node, other)
+
+    def _employ_all(self) -> None:
+        """Workers for every skill, and depositors for all tasks of the plan."""
+        world, dice, plan = self._world, self._dice, self._plan
+        for node in self._honest:
+            first = node.number % len(SKILLS)
+            skills = (SKILLS[first], SKILLS[(first + 1) % len(SKILLS)])
+            agent_dice = world.dice.fork(f"worker {node.number}")
+            worker = Worker(Line(world, node), self._ledger, agent_dice, skills)
+            world.after(dice.below(3_000), worker.begin)
+        for number in range(plan.tasks):
+            agent_dice = world.dice.fork(f"depositor {number}")
+            line = Line(world, dice.pick(self._honest))
+            body = _task(agent_dice, number)
+            depositor = Depositor(line, self._ledger, agent_dice, body)
+            world.after(dice.below(plan.seconds * 900), depositor.begin)
+
+    # --- what hostile nodes and the ledger see
+
+    def _watch(self, node: Node, effect: Effect) -> None:
+        self._ledger.watch(node, effect)
+        if self._others and not self._register.is_hostile(node):
+            self._loot.watch(node, effect)
+
+    def _targets(self) -> list[tuple[PeerId, str]]:
+        doors = self._world.doors
+        return [(node.peer, doors.home(node)) for node in self._honest]
+
+    def _topics(self) -> list[str]:
+        return self._world.gossip.topics()
+
+    # --- what must be so in the end
+
+    def _look_around(self) -> None:
+        """See, once a second of healed time, whether all is as it should be."""
+        pairs, ledger = self._pairs, self._ledger
+        promised = len(ledger.promised())
+        together = all(pair in ledger.friends for pair in pairs)
+        self._settled = (
+            together and promised == self._plan.tasks and not ledger.unfinished()
+        )
+        self._world.after(LOOK_MS, self._look_around)
+
+    def _judge(self) -> None:
+        """Say what is still not so, long after everything healed."""
+        world, ledger = self._world, self._ledger
+        complain = world.complaints.append
+        for task, story in ledger.unfinished():
+            status = "unseen" if story.last is None else story.last.status
+            complain(f"{task.short} of n{story.issuer} is still {status}")
+        if len(ledger.promised()) < self._plan.tasks:
+            complain("a task could not be deposited")
+        for host, guest in self._pairs:
+            if (host, guest) not in ledger.friends:
+                complain(f"n{guest} never joined n{host}")
+            else:
+                self._introduce(world.nodes[host], world.nodes[guest])
+        world.run(ANSWER_MS)
+        self._check_bounds()
+
+    def _introduce(self, host: Node, guest: Node) -> None:
+        """Each of two friends must have the other among its contacts."""
+        for node, other in ((host, guest), (guest, host)):
+            check = partial(self._knows, node, self._register.address(other))
+            Line(self._world, node).ask(ListContacts(), check)
+
+    def _knows(self, node: Node, address: Address, response: object) -> None:
+        known = response.contacts if isinstance(response, ContactViews) else ()
+        if all(contact.address != address for contact in known):
+            name = self._register.name(address)
+            self._world.complaints.append(
+                f"{node.name} does not know its friend {name}"
+            )
+
+    def _check_bounds(self) -> None:
+        """Nothing grown without a bound, and nobody honest shut out."""
+        complain = self._world.complaints.append
+        for node in self._honest:
+            for sentence in crowded(node.core):
+                complain(f"{node.name}: {sentence}")
+        for node, peer in self._world.doors.bans:
+            name = self._world.names[peer]
+            if not self._register.is_hostile(node) and name in self._honest_names:
+                complain(f"{node.name} shuts out honest {name}")
+
+    def _report(self) -> Report:
+        world, ledger = self._world, self._ledger
+        stories = list(ledger.promised().values())
+        status = Counter(story.last.status for story in stories if story.last)
+        waits_ms = sorted(
+            story.done_ms - story.accepted_ms
+            for story in stories
+            if story.done_ms is not None and story.accepted_ms is not None
+        )
+        counts = world.timeline.counts + ledger.counts
+        return Report(
+            scenario=self._plan.name,
+            nodes=len(self._honest),
+            seed=world.seed,
+            drawn=tuple(differences(self._plan, self._plan.calm)),
+            virtual_seconds=world.timeline.now_ms / 1_000,
+            events=world.timeline.events,
+            counts=tuple(sorted(counts.items())),
+            tasks=len(stories),
+            done=status[TaskStatus.DONE],
+            cancelled=status[TaskStatus.CANCELLED],
+            wait_seconds=waits_ms[len(waits_ms) // 2] / 1_000 if waits_ms else 0.0,
+            trace_hash=world.timeline.trace_hash,
+            broken=tuple(world.complaints),
+            trouble=self._trouble.lines,
+            last_events=world.timeline.last_events(),
+        )
+
+
+def _task(dice: Dice, number: int) -> DepositTask:
+    """One task of any urgency, size and length of lease."""
+    return DepositTask(
+        skill=dice.pick(SKILLS),
+        urgency=dice.below(101) / 100,
+        body=dice.octets(dice.pick([0, 20, 900, 3_000])),
+        size_seconds=float(dice.between(1, 20)),
+        lease_seconds=dice.pick([2, 5, 15]),
+        exclusive=dice.chance(0.2),
+        key=f"task {number}".encode(),
+    )

@@ -1,0 +1,184 @@
+"""The checkers: a promise broken by hand is complained of, an honest story is not."""
+
+from collections import deque
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pytest
+
+from nestmate_protocol.effects import Channel, Send
+from nestmate_protocol.ids import Address, PeerId, TaskId
+from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.records import make_frame, sign_record
+from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
+from nestmate_protocol.signals.requests import ClaimView, TaskStatus, TaskView
+from nestmate_protocol.simulation.cast import NETWORK
+from nestmate_protocol.simulation.checkers import Ledger, Register, crowded
+from nestmate_protocol.simulation.gossip import Opener
+
+TASK = TaskId(b"t" * 32)
+RESULT = b"result"
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """Stands in for a node where the ledger needs no more than its number."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"n{self.number}"
+
+    @property
+    def key(self) -> SigningKey:
+        return SigningKey(bytes([self.number]) * 32)
+
+    @property
+    def address(self) -> Address:
+        return Address(bytes([self.number]) * 32)
+
+
+ISSUER, WORKER, OTHER, ENEMY = map(Somebody, range(4))
+
+
+class Play:
+    """A ledger, and people who do things before its eyes."""
+
+    def __init__(self) -> None:
+        register = Register()
+        for who in (ISSUER, WORKER, OTHER, ENEMY):
+            hostile = who is ENEMY
+            register.enrol(who, who.address, who.key.public, hostile=hostile)
+        self.complaints: list[str] = []
+        self.ledger = Ledger(
+            register, Opener(NETWORK), self.complaints.append, lambda: 0
+        )
+
+    def show(self, who, body):
+        record = sign_record(who.key, NETWORK, body.kind, body.fields())
+        frame = make_frame([(record.data, 0)])
+        send = Send(PeerId(b"p" * 32), Channel.SIGNALS, frame)
+        self.ledger.watch(who, send)
+
+    def lease(self, generation, holder, renewal=0):
+        lease = Lease(TASK, generation, holder.address, 15, 0, None, renewal)
+        self.show(ISSUER, lease)
+
+    def hold(self, generation, worker):
+        claim = ClaimView(TASK, "s", ISSUER.address, generation, 15, 15.0, 0.5, b"")
+        self.ledger.held(worker, claim)
+        return claim
+
+    def finish(self, generation, worker, result=RESULT):
+        self.ledger.finished(self.hold(generation, worker), result)
+
+    def receipt(self, generation, holder, result=RESULT):
+        digest = sha256(result).digest()
+        fields = (TASK, generation, holder.address, digest, 1, 0, Verdict.ACCEPTED)
+        self.show(ISSUER, Receipt(*fields))
+
+    def view(self, generation, status, result=None):
+        seen = TaskView(
+            *(TASK, "s", ISSUER.address, True, status, 0.5, 1.0, 1.0, generation),
+            *(None, None, result, "", 0),
+        )
+        self.ledger.viewed(ISSUER, seen)
+
+
+@pytest.fixture
+def play():
+    return Play()
+
+
+def test_an_honest_story_is_not_complained_of(play):
+    play.lease(1, WORKER)
+    play.hold(1, WORKER)
+    play.lease(1, WORKER, renewal=3)
+    play.lease(2, OTHER)
+    play.finish(2, OTHER)
+    play.receipt(2, OTHER)
+    play.receipt(2, OTHER)
+    play.view(2, TaskStatus.DONE, RESULT)
+    assert play.complaints == []
+
+
+def test_two_holders_of_one_fence_are_found(play):
+    play.lease(1, WORKER)
+    play.lease(1, OTHER)
+    assert "to n1 and to n2" in play.complaints[0]
+
+
+def test_two_agents_that_hold_one_fence_are_found(play):
+    play.lease(1, WORKER)
+    play.hold(1, WORKER)
+    play.hold(1, OTHER)
+    assert "n1 and n2 both hold" in play.complaints[0]
+
+
+def test_a_generation_that_falls_is_found(play):
+    play.lease(2, WORKER)
+    play.lease(1, WORKER)
+    assert "fall from generation 2 to 1" in play.complaints[0]
+
+
+def test_a_result_under_an_old_fence_is_found(play):
+    play.lease(1, WORKER)
+    play.finish(1, WORKER)
+    play.lease(2, OTHER)
+    play.receipt(1, WORKER)
+    assert "under generation 1 after 2" in play.complaints[0]
+
+
+def test_a_result_from_somebody_who_never_held_the_task_is_found(play):
+    play.lease(1, WORKER)
+    play.finish(1, OTHER)
+    play.receipt(1, OTHER)
+    assert "who never held generation 1" in play.complaints[0]
+
+
+def test_a_second_result_is_found(play):
+    play.lease(1, WORKER)
+    play.finish(1, WORKER)
+    play.finish(1, WORKER, b"another")
+    play.receipt(1, WORKER)
+    play.receipt(1, WORKER, b"another")
+    assert "takes a second result" in play.complaints[0]
+
+
+def test_a_result_its_maker_never_made_is_found(play):
+    play.lease(1, WORKER)
+    play.finish(1, WORKER)
+    play.receipt(1, WORKER, b"forged")
+    assert "that n1 never made" in play.complaints[0]
+
+
+def test_a_hostile_worker_may_hand_in_what_it_likes_under_its_own_fence(play):
+    play.lease(1, ENEMY)
+    play.receipt(1, ENEMY, b"rubbish")
+    assert play.complaints == []
+
+
+def test_a_lease_after_the_result_is_found(play):
+    play.lease(1, WORKER)
+    play.finish(1, WORKER)
+    play.receipt(1, WORKER)
+    play.lease(2, OTHER)
+    assert "again when done" in play.complaints[0]
+
+
+def test_a_task_that_changes_after_its_end_is_found(play):
+    play.view(1, TaskStatus.CANCELLED)
+    play.view(1, TaskStatus.OPEN)
+    assert "after it was cancelled" in play.complaints[0]
+
+
+def test_a_frame_that_others_cannot_open_is_found(play):
+    play.ledger.watch(ISSUER, Send(PeerId(b"p" * 32), Channel.SIGNALS, b"rubbish"))
+    assert "shows a frame that is" in play.complaints[0]
+
+
+def test_what_grows_without_a_bound_is_found_wherever_it_hides(play):
+    play.kept = {"deep": [deque(range(20))]}
+    assert crowded(play, most=20) == []
+    assert crowded(play, most=19) == ["Play.kept[][] keeps 20 items"]

@@ -1,0 +1,76 @@
+"""Every promise holds in every scenario, for a fast share of seeds.
+
+NESTMATE_SEED moves to other seeds, NESTMATE_SEEDS takes more or fewer of them. A
+failure prints the whole report, which names the seed.
+"""
+
+import os
+
+import pytest
+
+from nestmate_protocol.errors import LocalError
+from nestmate_protocol.simulation import SCENARIOS, run
+
+SEEDS = int(os.environ.get("NESTMATE_SEEDS", "300"))
+CHUNK = 10
+SWARM_SHARE = 0.6
+# Seeds that once found something, and what it was.
+REGRESSIONS: dict[tuple[str, int, int], str] = {}
+
+
+def chunks():
+    """Scenarios with the first of each CHUNK seeds; most of all seeds go to swarm."""
+    others = [name for name in SCENARIOS if name != "swarm"]
+    shares = dict.fromkeys(others, (1 - SWARM_SHARE) / len(others))
+    for name, share in {**shares, "swarm": SWARM_SHARE}.items():
+        for first in range(0, max(1, round(SEEDS * share)), CHUNK):
+            yield name, first
+
+
+def must_hold(scenario, nodes, seed):
+    report = run(scenario, nodes, seed)
+    assert report.ok, "\n" + "\n".join(report.lines())
+    return report
+
+
+@pytest.mark.parametrize(("scenario", "first"), list(chunks()))
+def test_every_promise_holds_in_every_scenario(scenario, first, seed):
+    for number in range(first, first + CHUNK):
+        must_hold(scenario, 5, 1_000 * seed + number)
+
+
+@pytest.mark.parametrize(("scenario", "nodes", "number"), list(REGRESSIONS))
+def test_what_was_mended_stays_mended(scenario, nodes, number):
+    must_hold(scenario, nodes, number)
+
+
+def test_a_calm_world_gets_all_its_work_done(seed):
+    report = must_hold("calm", 5, seed)
+    assert report.tasks == report.done + report.cancelled == SCENARIOS["calm"].tasks
+    assert report.done > 0
+    assert report.drawn == ()
+
+
+def test_a_swarm_draws_other_faults_from_other_seeds(seed):
+    drawn = {run("swarm", 2, 1_000 * seed + number).drawn for number in range(4)}
+    assert len(drawn) == 4
+
+
+def test_loss_can_be_asked_for_and_stands_in_the_report(seed):
+    report = run("calm", nodes=3, seed=seed, loss=0.25)
+    assert ("loss", 0.25) in report.drawn
+    assert report.as_dict()["drawn"] == {"loss": 0.25}
+
+
+def test_the_report_tells_people_and_programs_the_same(seed):
+    report = run("calm", nodes=2, seed=seed)
+    told = report.as_dict()
+    assert told["ok"] is True
+    assert report.trace_hash == told["trace_hash"]
+    assert any(report.trace_hash in line for line in report.lines())
+
+
+def test_a_scenario_nobody_knows_is_refused_with_those_there_are():
+    with pytest.raises(LocalError) as refusal:
+        run("sunshine")
+    assert "swarm" in refusal.value.hint
