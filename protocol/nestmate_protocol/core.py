@@ -15,7 +15,7 @@ from typing import Final, Protocol, assert_never
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.directory import subject as directory_kept
 from nestmate_protocol.directory.outbox import WAIT_MS_MAX, Outbox
-from nestmate_protocol.directory.outcomes import AgentUp, Entitled
+from nestmate_protocol.directory.outcomes import AgentUp, Entitled, Lapse
 from nestmate_protocol.directory.own_card import Me
 from nestmate_protocol.directory.parking import Parking
 from nestmate_protocol.directory.requests import (
@@ -76,6 +76,7 @@ Outcome = (
     Effect
     | AgentUp
     | Entitled
+    | Lapse
     | Meet
     | Regarded
     | ToAgent
@@ -376,7 +377,7 @@ class Core:
                     more += self._directory.topics.ask(skill)
                     topic = skill_topic(self._me.network, skill)
                     more.append(Publish(topic, record, age_ms, urgent))
-                case Reject(fault, _):
+                case Reject(fault, _) | Lapse(fault):
                     self._faults[fault] += 1
                 case Strike(_, fault):
                     self._faults[fault] += 1

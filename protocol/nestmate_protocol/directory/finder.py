@@ -21,11 +21,10 @@ from nestmate_protocol.directory.frames import (
 from nestmate_protocol.directory.links import Link
 from nestmate_protocol.directory.neighbours import Neighbours
 from nestmate_protocol.directory.pings import Pings
-from nestmate_protocol.directory.requests import SkillResults
+from nestmate_protocol.directory.requests import SkillResult, SkillResults
 from nestmate_protocol.directory.searches import (
     PEERS_ASKED_MAX,
     PEERS_TRIED_MAX,
-    WIDEN_AFTER_MS,
     Search,
     Searches,
 )
@@ -44,7 +43,7 @@ from nestmate_protocol.effects import (
 from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.identity.cards import open_presence
 from nestmate_protocol.ids import Address, PeerId
-from nestmate_protocol.limits import HOSTS_PER_CARD_MAX, PEERS_INTRODUCED_MAX
+from nestmate_protocol.limits import PEERS_INTRODUCED_MAX
 
 SKILL_SEEK_MS: Final = 10_000
 SKILL_SEEK_AGAIN_MS: Final = 30_000
@@ -107,7 +106,11 @@ class Finder:
         """Bring an agent's node into reach, with nobody to answer."""
         if self._neighbours.peer_of(address) is not None:
             return []
-        return self._open(address.raw, "", until_ms, now)
+        effects = self._open(address.raw, "", until_ms, now)
+        search = self._searches.get(address.raw)
+        if search is not None:
+            search.kept_ms = max(search.kept_ms, until_ms)
+        return effects
 
     def seek_skill(self, skill: str, now: Moment) -> list[Effect]:
         """Get to know more agents that offer a skill, now and then."""
@@ -153,9 +156,10 @@ class Finder:
             return []
         search.looking = False
         search.heard = search.heard or len(self._neighbours.links) > 0
+        neighbours = self._neighbours
         effects: list[Effect] = []
-        for peer, multiaddrs in self._whereabouts(address, record, now):
-            effects += self._neighbours.dialling.book.learn_hints(peer, multiaddrs)
+        for peer, multiaddrs in _whereabouts(neighbours, address, record or b"", now):
+            effects += neighbours.dialling.book.learn_hints(peer, multiaddrs)
             effects += self._try(search, [peer], now)
         return effects + self._advance(search, now)
 
@@ -227,8 +231,7 @@ class Finder:
         self, about: bytes, skill: str, until_ms: int, now: Moment
     ) -> list[Effect]:
         """Start a search, or let one that is open go on for longer."""
-        widen_ms = now.mono_ms + WIDEN_AFTER_MS
-        opened = self._searches.start(about, skill, until_ms, widen_ms)
+        opened = self._searches.start(about, skill, until_ms, now)
         if opened is None or not opened[1]:
             return []
         search = opened[0]
@@ -299,8 +302,9 @@ class Finder:
                 del self._waiters[waiter.request]
                 effects += answer
         address = search.address
-        done = settled if address is None else self._neighbours.peer_of(address)
-        if done and not waiting:
+        reached = address is not None and self._neighbours.peer_of(address) is not None
+        spent = settled and search.kept_ms <= now.mono_ms
+        if not waiting and (reached or spent):
             self._searches.end(search)
         return effects
 
@@ -314,7 +318,7 @@ class Finder:
             case Aim.SKILL:
                 others = skill_results(neighbours, waiter.skill, now)
                 if len(others) >= waiter.limit or (settled and others):
-                    return [Reply(request, self._results(waiter, now))]
+                    return [Reply(request, _offers(neighbours, waiter, others))]
                 return None
             case Aim.PING:
                 address = Address(waiter.about)
@@ -339,7 +343,8 @@ class Finder:
         """Time is up: answer what there is, or why there is nothing."""
         request = waiter.request
         if waiter.aim is Aim.SKILL:
-            return [Reply(request, self._results(waiter, now))]
+            others = skill_results(self._neighbours, waiter.skill, now)
+            return [Reply(request, _offers(self._neighbours, waiter, others))]
         known = self._neighbours.cards.get(Address(waiter.about))
         if known is not None and waiter.aim is Aim.CARD:
             return [Reply(request, agent_view(self._neighbours, known, now))]
@@ -347,26 +352,28 @@ class Finder:
             return [Reply(request, _AWAY)]
         return [Reply(request, _UNKNOWN if heard else _ALONE)]
 
-    def _results(self, waiter: Waiter, now: Moment) -> SkillResults:
-        others = skill_results(self._neighbours, waiter.skill, now)
-        own = own_result(self._neighbours, waiter.skill)
-        return SkillResults(tuple([*others, *own][: waiter.limit]))
 
-    def _whereabouts(
-        self, address: Address, record: bytes | None, now: Moment
-    ) -> list[tuple[PeerId, tuple[str, ...]]]:
-        """Where a presence puts an agent; nothing if an older device signed it."""
-        network = self._neighbours.own.me.network
-        try:
-            presence = open_presence(record or b"", network, now.wall_ms)
-        except RemoteError:
-            return []
-        known = self._neighbours.cards.get(address)
-        stale = known is not None and presence.log.rank < known.card.log.rank
-        if presence.address != address or stale:
-            return []
-        hosts = presence.hosts[:HOSTS_PER_CARD_MAX]
-        return [(host.peer, host.multiaddrs) for host in hosts]
+def _offers(
+    neighbours: Neighbours, waiter: Waiter, others: Sequence[SkillResult]
+) -> SkillResults:
+    """Who offers a skill; we come last, because others are what was asked for."""
+    own = own_result(neighbours, waiter.skill)
+    return SkillResults(tuple([*others, *own][: waiter.limit]))
+
+
+def _whereabouts(
+    neighbours: Neighbours, address: Address, record: bytes, now: Moment
+) -> list[tuple[PeerId, tuple[str, ...]]]:
+    """Where a presence puts an agent; nothing if an older device signed it."""
+    try:
+        presence = open_presence(record, neighbours.own.me.network, now.wall_ms)
+    except RemoteError:
+        return []
+    known = neighbours.cards.get(address)
+    stale = known is not None and presence.log.rank < known.card.log.rank
+    if presence.address != address or stale:
+        return []
+    return [(host.peer, host.multiaddrs) for host in presence.hosts]
 
 
 _UNKNOWN: Final = Refusal(

@@ -7,6 +7,7 @@ among them out unchanged.
 from dataclasses import dataclass
 
 from nestmate_protocol.effects import Effect
+from nestmate_protocol.errors import Fault
 from nestmate_protocol.identity.cards import Card
 from nestmate_protocol.ids import Address, DeviceKey, PeerId
 
@@ -27,4 +28,11 @@ class Entitled:
     card: Card
 
 
-Outcome = Effect | AgentUp | Entitled
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """A fault that honest nodes commit too, such as a clock that is wrong; count it."""
+
+    fault: Fault
+
+
+Outcome = Effect | AgentUp | Entitled | Lapse

@@ -24,7 +24,7 @@ from nestmate_protocol.directory.frames import (
 )
 from nestmate_protocol.directory.links import Link
 from nestmate_protocol.directory.neighbours import Neighbours
-from nestmate_protocol.directory.outcomes import AgentUp, Outcome
+from nestmate_protocol.directory.outcomes import AgentUp, Lapse, Outcome
 from nestmate_protocol.directory.topics import skill_key
 from nestmate_protocol.effects import Channel, Effect, HangUp, Notify, Send, Strike
 from nestmate_protocol.errors import Fault, RemoteError
@@ -100,7 +100,10 @@ class Reception:
 
     def _hello(self, link: Link, data: bytes, now: Moment) -> list[Outcome]:
         neighbours = self._neighbours
-        card = self._open(data, now)
+        try:
+            card = self._open(data, now)
+        except RemoteError as error:
+            return [_blamed(link.peer, error.fault)]
         if neighbours.people.is_blocked(card.address):
             return [HangUp(link.peer)]
         if all(host.peer != link.peer for host in card.hosts):
@@ -141,8 +144,7 @@ class Reception:
             try:
                 outcomes += self._neighbours.take(self._open(data, now), now)
             except RemoteError as error:
-                if error.fault is not Fault.EXPIRED:
-                    outcomes.append(Strike(link.peer, error.fault))
+                outcomes.append(_blamed(link.peer, error.fault))
         return outcomes
 
     def _introduce(self, link: Link, now: Moment) -> list[Effect]:
@@ -191,7 +193,16 @@ class Reception:
         return [Send(link.peer, Channel.CARDS, data)]
 
     def _open(self, data: bytes, now: Moment) -> Card:
-        return open_card(data, self._neighbours.own.me.network, now.wall_ms)
+        """A card that is valid now; one of our own may be ahead of our clock."""
+        me = self._neighbours.own.me
+        try:
+            return open_card(data, me.network, now.wall_ms)
+        except RemoteError as error:
+            if error.fault is Fault.FROM_THE_FUTURE:
+                card = open_card(data, me.network, None)
+                if card.address == me.address:
+                    return card
+            raise
 
 
 def _cards_to(peer: PeerId, cards: Iterable[Card], about: bytes) -> Send:
@@ -204,6 +215,13 @@ def _cards_to(peer: PeerId, cards: Iterable[Card], about: bytes) -> Send:
             break
         chosen.append(card.data)
     return Send(peer, Channel.CARDS, pack(Cards(tuple(chosen), about)))
+
+
+def _blamed(peer: PeerId, fault: Fault) -> Strike | Lapse:
+    """Cards out of their time come from wrong clocks; anything else is made."""
+    if fault in {Fault.EXPIRED, Fault.FROM_THE_FUTURE}:
+        return Lapse(fault)
+    return Strike(peer, fault)
 
 
 def _is_valid(card: Card, now: Moment) -> bool:

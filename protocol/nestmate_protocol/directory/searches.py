@@ -24,8 +24,9 @@ PEERS_TRIED_MAX: Final = 8
 class Search:
     """One open question; ``about`` is an address, or the DHT key of ``skill``.
 
-    Times are monotonic ms: it ends at ``until_ms`` and asks more widely at
-    ``widen_ms``, then again after ``again_ms``. ``looking`` while the DHT has not
+    Times are monotonic ms: it ends at ``until_ms``, or as soon as nobody waits once
+    ``kept_ms`` has passed; it asks more widely at ``widen_ms``, then again after
+    ``again_ms``. ``looking`` while the DHT has not
     answered, ``asked`` and ``dialling`` are peers that have not yet; ``heard`` once
     anybody had an answer, were it "I do not know".
     """
@@ -34,6 +35,7 @@ class Search:
     skill: str
     until_ms: int
     widen_ms: int
+    kept_ms: int = 0
     again_ms: int = WIDEN_AGAIN_MS
     looking: bool = False
     heard: bool = False
@@ -77,15 +79,21 @@ class Searches:
         return list(self._open.values())
 
     def start(
-        self, about: bytes, skill: str, until_ms: int, widen_ms: int
+        self, about: bytes, skill: str, until_ms: int, now: Moment
     ) -> tuple[Search, bool] | None:
-        """The search about this and whether it is new; None if there are too many."""
+        """The search about this and whether it is new; None if there are too many.
+
+        One that has settled already looks around again at once.
+        """
         search = self._open.get(about)
         if search is not None:
             search.until_ms = max(search.until_ms, until_ms)
+            if search.is_settled(now):
+                search.widen_ms, search.again_ms = now.mono_ms, WIDEN_AGAIN_MS
             return search, False
         if len(self._open) >= SEARCHES_MAX:
             return None
+        widen_ms = now.mono_ms + WIDEN_AFTER_MS
         search = self._open[about] = Search(about, skill, until_ms, widen_ms)
         return search, True
 

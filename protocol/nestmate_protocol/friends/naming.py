@@ -145,12 +145,13 @@ class Naming:
         return self._contacts.find(who)
 
     def _view(self, contact: Contact) -> ContactView:
+        up = self._agents.peer_of(contact.address) is not None
         return ContactView(
             contact.address,
             contact.name,
             contact.trust,
             contact.added_ms,
-            connected=self._agents.peer_of(contact.address) is not None,
+            connected=up and contact.trust is not Trust.BLOCKED,
         )
 
 
