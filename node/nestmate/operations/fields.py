@@ -30,9 +30,20 @@ Who = Annotated[
         extra={"kind": "who"},
     ),
 ]
+# Patterns that are told in schemas but not enforced there: what parses an id or a
+# duration has a better sentence for what is wrong than a pattern has.
+DURATION_PATTERN = r"^(\d+(\.\d+)?|(\d{1,12}(ms|[smhd]))+)$"
+TASK_PATTERN = "^task1[02-9ac-hj-np-z]{58}$"
+ADDRESS_PATTERN = "^nest1[02-9ac-hj-np-z]{58}$"
+
 TaskText = Annotated[
     str,
-    Meta(description="A task id (task1…).", max_length=128, extra={"kind": "task"}),
+    Meta(
+        description="A task id (task1…).",
+        max_length=128,
+        extra={"kind": "task"},
+        extra_json_schema={"pattern": TASK_PATTERN},
+    ),
 ]
 SkillName = Annotated[
     str,
@@ -57,6 +68,7 @@ Timeout = Annotated[
         description="How long to wait at most, 300 s or less: seconds, or text such "
         "as 90s or 5m.",
         extra={"kind": "duration"},
+        extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0, "maximum": 300},
     ),
 ]
 Wait = Annotated[
@@ -65,6 +77,7 @@ Wait = Annotated[
         description="How long to wait for the other side, 0 for not at all: seconds, "
         "or text such as 90s or 5m.",
         extra={"kind": "duration"},
+        extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0, "maximum": 300},
     ),
 ]
 Document = Annotated[

@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from nestmate.errors import UsageError
-from nestmate.texts import format_time, parse_duration_ms, parse_time
+from nestmate.texts import (
+    format_duration_ms,
+    format_time,
+    parse_duration_ms,
+    parse_time,
+)
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.ids import Identifier, PeerId
 
@@ -52,9 +57,10 @@ def seconds(value: float | str, field: str, low: float, high: float) -> float:
     """
     found = _seconds(value, field)
     if not low <= found <= high:
+        least, most = (format_duration_ms(round(bound * 1000)) for bound in (low, high))
         raise UsageError(
-            f"`{field}` is {found:g} seconds.",
-            f"Choose between {low:g} and {high:g} seconds.",
+            f"`{field}` is {str(value)[:40]}, which is out of bounds.",
+            f"Choose between {least} and {most}.",
         )
     return found
 

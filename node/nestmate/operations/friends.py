@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nestmate.operations.fields import Request, Response, Timeout, Who
+from nestmate.operations.fields import (
+    ADDRESS_PATTERN,
+    DURATION_PATTERN,
+    Request,
+    Response,
+    Timeout,
+    Who,
+)
 from nestmate_protocol.limits import (
     INVITE_CHARS_MAX,
     INVITE_USES_MAX,
@@ -38,6 +45,7 @@ class InviteCreate(Request, frozen=True):
         Meta(
             description="How long it works, 30d at most: seconds, or text such as 24h.",
             extra={"kind": "duration"},
+            extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0},
         ),
     ] = "24h"
     grants: Annotated[
@@ -107,7 +115,13 @@ class ContactAdd(Request, frozen=True):
     """Give an address a local name."""
 
     address: Annotated[
-        str, Meta(description="An address (nest1…).", min_length=1, max_length=128)
+        str,
+        Meta(
+            description="An address (nest1…).",
+            min_length=1,
+            max_length=128,
+            extra_json_schema={"pattern": ADDRESS_PATTERN},
+        ),
     ]
     name: ContactName = ""
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from nestmate.operations.events import Since
 from nestmate.operations.fields import (
+    DURATION_PATTERN,
     Document,
     Request,
     Response,
@@ -42,6 +43,7 @@ class SignalDeposit(Request, frozen=True):
             description="How much work it is at ordinary speed: seconds, or text such "
             "as 90s.",
             extra={"kind": "duration"},
+            extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0},
         ),
     ] = 1.0
     ttl: Annotated[
@@ -50,6 +52,7 @@ class SignalDeposit(Request, frozen=True):
             description="How long it stays open, 14d at most: seconds, or text such "
             "as 1h.",
             extra={"kind": "duration"},
+            extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0},
         ),
     ] = SIGNAL_TTL_SECONDS_DEFAULT
     lease: Annotated[
@@ -58,6 +61,7 @@ class SignalDeposit(Request, frozen=True):
             description="How long a worker may be silent before the task is given "
             "away, 1s to 1h: seconds, or text.",
             extra={"kind": "duration"},
+            extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0},
         ),
     ] = LEASE_SECONDS_DEFAULT
     half_life: Annotated[
@@ -66,6 +70,7 @@ class SignalDeposit(Request, frozen=True):
             description="How fast the signal fades: seconds, or text such as 60s; 0 "
             "takes what the urgency suggests.",
             extra={"kind": "duration"},
+            extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0},
         ),
     ] = 0
     deadline: Annotated[

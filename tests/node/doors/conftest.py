@@ -101,7 +101,8 @@ class Door:
         started = threading.Event()
         self.thread = threading.Thread(target=trio.run, args=(self._serve, started))
         self.thread.start()
-        assert started.wait(PATIENCE_SECONDS)
+        self.when(lambda: started.is_set() or not self.thread.is_alive())
+        assert started.is_set()
 
     async def _serve(self, started: threading.Event) -> None:
         self.token = trio.lowlevel.current_trio_token()
