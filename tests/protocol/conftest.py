@@ -179,6 +179,14 @@ class Town:
             if due == end:
                 return
 
+    def opened(self, outcomes: list, agent: Agent) -> list[Record]:
+        """The records among outcomes that go straight to an agent."""
+        return [
+            open_record(each.record, NETWORK)
+            for each in outcomes
+            if isinstance(each, ToAgent) and each.address == agent.address
+        ]
+
     def sign(self, name: str, body: object) -> Record:
         return sign_record(key_of(name), NETWORK, body.kind, body.fields())
 

@@ -1,0 +1,120 @@
+"""The response rule: hold back as long as it would cost, then take the best."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nestmate_protocol.ids import Address
+from nestmate_protocol.limits import SPEEDS_KNOWN_MAX
+from nestmate_protocol.signals.response import (
+    KAPPA,
+    MARGIN,
+    Speeds,
+    hold_seconds,
+    loss_seconds,
+    preference,
+    service_seconds,
+)
+
+SECONDS = st.floats(0.01, 1_000)
+SPEED = st.floats(0.05, 20)
+ANN, BOB = Address(b"\x01" * 32), Address(b"\x02" * 32)
+
+
+def learned(*pairs):
+    speeds = Speeds()
+    for agent, size, measured in pairs:
+        speeds.learn(agent, "dig", size, measured)
+    return speeds
+
+
+def test_service_is_size_over_speed_and_what_comes_on_top():
+    assert service_seconds(20, 2, setup=4, transfer=1) == 15
+
+
+@given(SECONDS, SPEED, SPEED)
+def test_an_agent_as_good_as_the_reference_never_holds_back(size, speed, slower):
+    reference = min(speed, slower)
+    assert loss_seconds(service_seconds(size, speed), size, reference) == 0
+
+
+@given(SECONDS, SPEED, SPEED)
+def test_a_loss_counts_only_from_the_margin_on(size, speed, reference):
+    service = service_seconds(size, speed)
+    loss = loss_seconds(service, size, reference)
+    assert loss == 0 or MARGIN * service <= loss <= service
+
+
+@given(SECONDS, SPEED, SPEED, st.floats(0, 5_000))
+def test_holding_back_costs_at_most_twice_the_best(size, speed, reference, wait):
+    """Ski rental: a better agent comes free after an unknown wait."""
+    service, best = service_seconds(size, speed), service_seconds(size, reference)
+    hold = hold_seconds(loss_seconds(service, size, reference))
+    ours = wait + best if wait <= hold else hold + service
+    optimum = min(service, wait + best)
+    assert ours <= max(2, 1 / (1 - MARGIN)) * optimum * (1 + 1e-9)
+
+
+def test_the_hold_is_the_loss_itself():
+    assert hold_seconds(7.5) == KAPPA * 7.5 == 7.5
+
+
+@given(st.floats(1, 245), st.floats(0, 1e5), st.floats(1, 1e4), SECONDS)
+def test_urgent_old_and_short_tasks_are_preferred(urgency, age, ageing, service):
+    here = preference(urgency, 1.0, age, ageing, service)
+    assert preference(urgency * 2, 1.0, age, ageing, service) > here
+    assert preference(urgency, 1.0, age + ageing, ageing, service) > here
+    assert preference(urgency, 1.0, age, ageing, service * 2) < here
+    assert preference(urgency, 0.5, age, ageing, service) == pytest.approx(here / 2)
+
+
+def test_an_unknown_agent_is_taken_for_an_average_one():
+    speeds = Speeds()
+    assert speeds.speed(ANN, "dig") == 1
+    assert speeds.reference("dig") == 1
+    assert speeds.ageing_seconds == 100
+
+
+def test_receipts_teach_the_geometric_mean_with_one_observation_of_one():
+    speeds = learned((ANN, 16, 4), (ANN, 16, 1))
+    assert speeds.speed(ANN, "dig") == pytest.approx((1 * 4 * 16) ** (1 / 3))
+    assert speeds.speed(ANN, "fly") == 1
+    assert speeds.speed(BOB, "dig") == 1
+
+
+def test_one_absurd_receipt_moves_a_speed_only_so_far():
+    assert learned((ANN, 245, 0.0)).speed(ANN, "dig") == 8
+    assert learned((ANN, 1, 1e9)).speed(ANN, "dig") == 1 / 8
+
+
+def test_the_reference_is_the_eighty_fifth_percentile_of_known_speeds():
+    speeds = Speeds()
+    for number in range(21):
+        agent = Address(bytes([number]) * 32)
+        speeds.learn(agent, "dig", 2.0 ** (2 * number / 10), 1)
+    assert speeds.reference("dig") == pytest.approx(2 ** (17 / 10))
+
+
+@given(st.lists(st.tuples(st.sampled_from((ANN, BOB)), SECONDS, SECONDS), max_size=9))
+def test_the_reference_lies_among_the_known_speeds(receipts):
+    speeds = learned(*receipts)
+    known = [speeds.speed(agent, "dig") for agent, _, _ in receipts] or [1]
+    assert min(known) <= speeds.reference("dig") * (1 + 1e-9)
+    assert speeds.reference("dig") <= max(known) * (1 + 1e-9)
+
+
+@given(st.lists(SECONDS, max_size=200))
+def test_ageing_is_five_of_the_latest_mean_services(times):
+    speeds = learned(*((ANN, 1, measured) for measured in times))
+    assert 5 * min([20, *times]) <= speeds.ageing_seconds * (1 + 1e-9) or (
+        speeds.ageing_seconds == 1
+    )
+    assert speeds.ageing_seconds <= 5 * max([20, *times]) * (1 + 1e-9)
+
+
+def test_only_so_many_speeds_are_remembered():
+    speeds = Speeds()
+    for number in range(SPEEDS_KNOWN_MAX + 5):
+        speeds.learn(Address(number.to_bytes(32)), "dig", 4, 1)
+    assert speeds.speed(Address((4).to_bytes(32)), "dig") == 1
+    assert speeds.speed(Address((5).to_bytes(32)), "dig") == 2
