@@ -127,7 +127,7 @@ class Emitter:
         open_ms = min(_OPEN_MS_MAX, now.mono_ms - voice.opened_ms)
         cents = COST_BASE_CENTS if voice.paid else cost_cents(order.urgency_code)
         signal, record, save = self._pen.spend(
-            cents, lambda link: _signal(self._pen, voice.own, open_ms, link)
+            cents, lambda link: _signal(self._pen, voice.own, open_ms, now, link)
         )
         self._count += 1
         self._voices[voice.own.task.raw] = replace(
@@ -154,7 +154,7 @@ def _pause_ms(voice: Voice) -> int:
     return min(first << min(voice.repeats, 32), max(first, half_life))
 
 
-def _signal(pen: Pen, own: OwnTask, open_ms: int, link: Link) -> Signal:
+def _signal(pen: Pen, own: OwnTask, open_ms: int, now: Moment, link: Link) -> Signal:
     order = own.order
     inline = len(order.body) <= TASK_INLINE_BODY_BYTES_MAX
     return Signal(
@@ -170,7 +170,7 @@ def _signal(pen: Pen, own: OwnTask, open_ms: int, link: Link) -> Signal:
         body=order.body if inline else None,
         body_hash=sha256(order.body).digest(),
         body_bytes=len(order.body),
-        created_ms=order.created_ms,
+        created_ms=max(0, now.wall_ms - open_ms),  # by the clock as it stands now
         generation=own.generation,
         open_ms=open_ms,
         half_life_seconds=order.half_life_seconds,

@@ -206,7 +206,8 @@ class Field:
         """
         birth = now.mono_ms - age_ms
         opened = birth - signal.open_ms
-        if (
+        ours = signal.issuer.raw == self._me.raw  # when ours end is its issuer's affair
+        if not ours and (
             opened + signal.ttl_seconds * 1_000 <= now.mono_ms
             or 0 < signal.deadline_ms <= now.wall_ms
             or signal.created_ms + signal.ttl_seconds * 1_000 + REPLAY_MS_MAX

@@ -232,12 +232,12 @@ class Issuer:
             self.tasks[own.task.raw] = replace(own, reason=SILENT)
             self._extend(own.task, self._runs[own.task.raw], now)
             return [ToAgent(holder, self._grant(own, holder, now))]
-        if self._runs[own.task.raw].end_ms <= now.mono_ms:
-            return self._cancel(own, NOBODY)
         return self._reopen(own, "the lease lapsed", now)
 
     def _reopen(self, own: OwnTask, reason: str, now: Moment) -> list[Step]:
-        """Open the next generation; tell the last holder that its own is over."""
+        """Open the next generation, unless time is up; the last holder's is over."""
+        if self._runs[own.task.raw].end_ms <= now.mono_ms:
+            return self._cancel(own, NOBODY)
         last, generation = own.holder, own.generation
         own = self.tasks[own.task.raw] = replace(
             own, status=_OPEN, generation=generation + 1, holder=None, reason=reason
