@@ -96,9 +96,9 @@ async def perform(
             f"{caller.agent or 'this caller'} may not call {name}.",
             f"It takes the scope {operation.scope!r}.",
         )
-    request = decode(operation, payload)
     began, outcome = time.monotonic(), "abandoned"
     try:
+        request = decode(operation, payload)
         response = await operation.function(node, request, caller)
         outcome = "ok"
     except NodeError as error:

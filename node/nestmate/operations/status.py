@@ -30,8 +30,12 @@ class Status(Response, frozen=True):
     peers: Annotated[int, Meta(description="How many nodes it is connected to.")]
     contacts: Annotated[int, Meta(description="How many contacts it has.")]
     skills: Annotated[list[str], Meta(description="What this agent offers.")]
-    tasks_own: Annotated[int, Meta(description="Tasks of our own that are open.")]
-    tasks_sensed: Annotated[int, Meta(description="Tasks of others that are sensed.")]
+    tasks_own: Annotated[
+        int, Meta(description="Tasks of our own, those that are over included.")
+    ]
+    tasks_sensed: Annotated[
+        int, Meta(description="Tasks whose signals are sensed here, our own included.")
+    ]
     claims: Annotated[int, Meta(description="Leases held now.")]
     up_seconds: Annotated[float, Meta(description="Since when it runs, in seconds.")]
     faults: Annotated[

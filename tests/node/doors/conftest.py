@@ -28,6 +28,7 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.directory.requests import ShowStatus, StatusView
 from nestmate_protocol.effects import Notify
 from nestmate_protocol.ids import Address, NetworkId, PeerId
+from nestmate_protocol.signals.requests import ListSignals, TaskViews
 
 PATIENCE_SECONDS = 20
 
@@ -39,7 +40,10 @@ class FakeNode:
         self.home = home
         self.events = EventFeed(MemoryDisk().open())
         self.asked: list[object] = []
-        self.answers: dict[type, object] = {ShowStatus: status_view()}
+        self.answers: dict[type, object] = {
+            ShowStatus: status_view(),
+            ListSignals: TaskViews(()),
+        }
         self.stopped = False
         self.waiting = 0
 

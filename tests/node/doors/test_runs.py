@@ -5,6 +5,7 @@ The core is a fake that answers what is laid out. Knows nothing of doors.
 
 import sys
 import types
+from dataclasses import replace
 
 import pytest
 
@@ -285,17 +286,23 @@ async def test_an_answer_of_another_kind_is_told_as_the_bug_it_is(node):
 # --- what to do next ---
 
 
+OWN = replace(TASK_VIEW, own=True)
+
+
 @pytest.mark.parametrize(
-    ("figures", "command"),
+    ("figures", "tasks", "command"),
     [
-        ({"peers": 0, "contacts": 0}, "nestmate invite"),
-        ({"peers": 0}, "nestmate doctor"),
-        ({"claims": 1}, "nestmate claim ls"),
-        ({"tasks_own": 1}, "nestmate signal tail"),
-        ({}, "nestmate skill add"),
-        ({"skills": ("echo",), "tasks_sensed": 2}, "nestmate signal ls"),
-        ({"skills": ("echo",)}, "nestmate work echo"),
+        ({"peers": 0, "contacts": 0}, (), "nestmate invite"),
+        ({"peers": 0}, (), "nestmate doctor"),
+        ({"claims": 1}, (TASK_VIEW,), "nestmate claim ls"),
+        ({}, (TASK_VIEW, OWN), "nestmate signal tail"),
+        ({}, (TASK_VIEW,), "Somebody needs echo, which you do not offer"),
+        ({"skills": ("echo",)}, (OWN, TASK_VIEW), "nestmate work echo"),
+        ({}, (), "nestmate skill add"),
+        ({"skills": ("echo",)}, (), "nestmate signal deposit"),
     ],
 )
-def test_status_names_the_one_command_that_helps_most(status_view, figures, command):
-    assert command in next_step(status_view(**figures))
+def test_status_names_the_one_command_that_helps_most(
+    status_view, figures, tasks, command
+):
+    assert command in next_step(status_view(**figures), tasks)

@@ -4,7 +4,7 @@ import platform
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
-from nestmate.operations.forms import full_addrs
+from nestmate.operations.forms import full_addrs, plain
 from nestmate.operations.perform import Caller, Node
 from nestmate.operations.runs.asking import answer
 from nestmate.operations.status import (
@@ -19,17 +19,20 @@ from nestmate.operations.status import (
     VersionShow,
 )
 from nestmate_protocol.directory.requests import ShowStatus, StatusView
+from nestmate_protocol.signals.requests import ListSignals, TaskView, TaskViews
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 PROTOCOL_VERSION = 1
+LOOKED_AT_MAX = 32
 _SEVERITIES = ("error", "warning", "note", "ok")
 
 
 async def show(node: Node, _request: StatusShow, _caller: Caller) -> Status:
     """How this node is doing, and what to do next."""
     view = await answer(node, ShowStatus(), StatusView)
+    open_tasks = await answer(node, ListSignals(limit=LOOKED_AT_MAX), TaskViews)
     return Status(
         state="running",
         address=view.address.text,
@@ -47,11 +50,11 @@ async def show(node: Node, _request: StatusShow, _caller: Caller) -> Status:
         faults=dict(view.faults),
         version=metadata.version("nestmate"),
         home=str(node.home.root),
-        next=next_step(view),
+        next=next_step(view, open_tasks.tasks),
     )
 
 
-def next_step(view: StatusView) -> str:
+def next_step(view: StatusView, open_tasks: "Sequence[TaskView]") -> str:
     """The one thing that helps most from here, as a sentence with its command."""
     if not view.contacts and not view.peers:
         return (
@@ -65,15 +68,22 @@ def next_step(view: StatusView) -> str:
         )
     if view.claims:
         return "Finish what you hold: see `nestmate claim ls`."
-    if view.tasks_own:
+    needed = [task.skill for task in open_tasks if not task.own]
+    doable = [skill for skill in needed if skill in view.skills]
+    if doable:
+        return f"Somebody needs {doable[0]}: `nestmate work {doable[0]} -- COMMAND`."
+    if any(task.own for task in open_tasks):
         return "Watch your tasks with `nestmate signal tail`."
+    if needed:
+        return (
+            f"Somebody needs {plain(needed[0])}, which you do not offer yet: "
+            "`nestmate skill add NAME`."
+        )
     if not view.skills:
         return (
             "Offer what you can do with `nestmate skill add NAME`, or ask for help "
             "with `nestmate signal deposit SKILL`."
         )
-    if view.tasks_sensed:
-        return "Somebody needs help: see `nestmate signal ls`."
     return (
         f"Do what others ask for with `nestmate work {view.skills[0]} -- COMMAND`, or "
         "ask for help with `nestmate signal deposit SKILL`."
