@@ -1,0 +1,144 @@
+// Checks every vector in tests/vectors against an implementation made from docs/spec
+// alone. Prints one line of JSON for each check: {name, ok, detail}. The cases of
+// Ed25519 are judged by libsodium, the records by a COSE library as well.
+import { readFileSync, readdirSync } from 'node:fs'
+
+import { parseEDN } from 'cbor-edn'
+
+import { Refused, decode, hex, joined, same, unhex } from './cbor.mjs'
+import { derived, hostSeed, openCard, openLog, openPresence, recoverySeed, rotationSeed } from './identity.mjs'
+import {
+  LOG_KINDS, networkId, openRecord, publicOf, sha256, signRecord, verifiesAsLibsodium
+} from './records.mjs'
+import { bytesOf, textOf } from './texts.mjs'
+
+const FOLDER = new URL('../../vectors/', import.meta.url)
+
+function tell (name, ok, detail) {
+  console.log(JSON.stringify({ name, ok, detail }))
+}
+
+async function attempt (name, check) {
+  try {
+    tell(name, true, (await check()) ?? '')
+  } catch (error) {
+    tell(name, false, error.stack.split("\n").slice(0, 3).join(" "))
+  }
+}
+
+function must (fact, what) {
+  if (!fact) throw new Error(what)
+}
+
+async function mustRefuse (what, check) {
+  try {
+    await check()
+  } catch (error) {
+    if (error instanceof Refused) return
+    throw error
+  }
+  throw new Error(`took ${what}`)
+}
+
+const read = name => JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8'))
+
+async function checkEncoding ({ accepted, refused }) {
+  for (const { hex: text, value } of accepted) {
+    const bytes = unhex(text)
+    decode(bytes)
+    must(same(parseEDN(value), bytes), `${value} is not ${text}`)
+  }
+  for (const { hex: text, why } of refused) {
+    await mustRefuse(`${text}: ${why}`, () => decode(unhex(text)))
+  }
+  return `${accepted.length} taken, ${refused.length} refused`
+}
+
+function checkSignatures ({ cases }) {
+  for (const each of cases) {
+    const [signature, message, key] = [each.signature, each.message, each.pub_key].map(unhex)
+    const verdict = verifiesAsLibsodium(signature, message, key)
+    must(verdict === each.accepted, `number ${each.number} is ${verdict}`)
+  }
+  return `${cases.length} cases`
+}
+
+async function checkRecord ({ inputs, hex: text, id }) {
+  const [data, network] = [unhex(text), unhex(inputs.network)]
+  const record = await openRecord(data, network)
+  must(record.kind === inputs.kind, `kind ${record.kind}`)
+  must(hex(record.id) === id, `id ${hex(record.id)}`)
+  const payload = parseEDN(inputs.payload)
+  must(same(decode(data)[2], payload), 'the payload is not what its notation says')
+  const fields = [...decode(payload)].filter(([key]) => key !== 0)
+  const again = signRecord(unhex(inputs.seed), inputs.kind, network, fields)
+  must(same(again.data, data), 'the same inputs give other bytes')
+  return `${data.length} bytes`
+}
+
+// Every bit of every byte: whatever was changed, it is no record any more.
+async function checkMutants ({ inputs, hex: text }) {
+  const [data, network] = [unhex(text), unhex(inputs.network)]
+  for (let place = 0; place < data.length; place++) {
+    const mutant = data.slice()
+    mutant[place] ^= 1 << (place % 8)
+    await mustRefuse(`a change at ${place}`, () => openRecord(mutant, network))
+  }
+  await mustRefuse('a byte more', () => openRecord(joined([data, new Uint8Array(1)]), network))
+  if (!LOG_KINDS.includes(inputs.kind)) {
+    await mustRefuse('another network', () => openRecord(data, networkId('another')))
+  }
+  return `${data.length + 1} refused`
+}
+
+async function checkIdentity (vectors) {
+  const { card, presence, inception } = vectors
+  const [network, now] = [unhex(card.inputs.network), decode(unhex(card.hex))]
+  const until = decode(now[2]).get(7)
+  const opened = await openCard(unhex(card.hex), network, until - 1000)
+  const seen = await openPresence(unhex(presence.hex), network, decode(decode(unhex(presence.hex))[2]).get(5) - 1000)
+  must(hex(opened.address) === inception.id, 'another address')
+  must(same(opened.address, seen.address), 'card and presence differ')
+  await mustRefuse('a card that is over', () => openCard(unhex(card.hex), network, until))
+  const text = textOf('nest', opened.address)
+  must(same(bytesOf('nest', text), opened.address), 'the text form')
+  return `${text}, a log of ${opened.log.records.length}`
+}
+
+async function checkLogs (vectors) {
+  for (const kind of LOG_KINDS) {
+    const { inputs, hex: text } = vectors[kind]
+    const entries = [...(inputs.log ?? []), text].map(unhex)
+    const log = await openLog(entries)
+    must(hex(log.records.at(-1).id) === vectors[kind].id, kind)
+  }
+  return `${LOG_KINDS.length} logs`
+}
+
+function checkDerivation ({ rotate, retire, inception, card }) {
+  const phrase = new Uint8Array(32).fill(4)
+  const device = unhex(card.inputs.seed)
+  must(hex(rotationSeed(phrase, 1)) === rotate.inputs.seed, 'rotation key 1')
+  const body = decode(decode(unhex(inception.hex))[2])
+  must(same(body.get(2), sha256(publicOf(rotationSeed(phrase, 1)))), 'digest of rotation')
+  must(same(body.get(3), sha256(publicOf(recoverySeed(phrase)))), 'digest of recovery')
+  const hosts = decode(decode(unhex(card.hex))[2]).get(2)
+  must(same(hosts[0][0], publicOf(hostSeed(device))), 'host key')
+  const keys = [rotationSeed(phrase, 2), recoverySeed(phrase)].map(hex)
+  must(keys.includes(retire.inputs.seed), 'the key that retires')
+  return hex(derived(phrase, 'recovery')).slice(0, 8)
+}
+
+const names = readdirSync(FOLDER).filter(name => name.endsWith('.json')).sort()
+const all = Object.fromEntries(names.map(name => [name.slice(0, -'.json'.length), read(name)]))
+const { cbor, ed25519_speccheck: speccheck, ...records } = all
+
+await attempt('cbor', () => checkEncoding(cbor))
+await attempt('ed25519_speccheck', () => checkSignatures(speccheck))
+for (const [name, vector] of Object.entries(records)) {
+  await attempt(name, () => checkRecord(vector))
+  await attempt(`${name}, changed`, () => checkMutants(vector))
+}
+await attempt('identity logs', () => checkLogs(records))
+await attempt('cards and presence', () => checkIdentity(records))
+await attempt('keys of a phrase', () => checkDerivation(records))
