@@ -4,6 +4,7 @@ Whatever goes wrong ends in a sentence, a hint and an exit code; a traceback is 
 shown. This file knows how commands are found and how they fail, not what they do.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from nestmate.cli.arguments import Arguments
-from nestmate.cli.output import show_error
+from nestmate.cli.output import prepare_streams, show_error
 from nestmate.cli.registry import COMMANDS, GROUPS
 from nestmate.errors import NodeError, UsageError
 
@@ -88,9 +89,15 @@ def command_tree() -> Commands:
 
 def run(arguments: Arguments) -> int:
     """Run one command line; returns its exit code."""
-    tree = command_tree()
+    prepare_streams()
+    if trouble := arguments.trouble():
+        return show_error(UsageError(trouble), as_json=arguments.json)
+    if "_NESTMATE_COMPLETE" in os.environ:
+        from nestmate.cli.completing import prepare_line  # noqa: PLC0415 - on a tab
+
+        prepare_line()
     try:
-        code = tree.main(
+        code = command_tree().main(
             list(arguments.words), "nestmate", standalone_mode=False, obj=arguments
         )
     except click.exceptions.Exit as leaving:
@@ -100,16 +107,26 @@ def run(arguments: Arguments) -> int:
         return UsageError.exit_code
     except click.UsageError as mistake:
         return show_error(_usage(mistake), as_json=arguments.json)
+    except click.ClickException as mistake:
+        mine = UsageError(mistake.format_message())
+        return show_error(mine, as_json=arguments.json)
     except click.Abort:
         return _INTERRUPTED
     except NodeError as error:
         return show_error(error, as_json=arguments.json)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has seen enough
+        _read_no_further()
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _read_no_further() -> None:
+    """Whoever read our output has seen enough; what is left goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _usage(mistake: click.UsageError) -> UsageError:

@@ -1,7 +1,7 @@
 """The arguments every command takes, found wherever they stand.
 
 ``--home`` and ``--json`` may stand before or after the command's name, up to ``--``.
-This file knows no command.
+What comes after ``--`` belongs to somebody else's command. This file knows no command.
 """
 
 import os
@@ -18,7 +18,7 @@ class Arguments:
 
     home: str | None
     json: bool
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
     @property
     def asks_for_help(self) -> bool:
@@ -28,6 +28,28 @@ class Arguments:
     @property
     def _end(self) -> int:
         return self.words.index("--") if "--" in self.words else len(self.words)
+
+    def trouble(self) -> str:
+        """What makes no sense whatever the command; empty if there is nothing."""
+        if self.home == "":
+            return "--home names no folder."
+        for word in (self.home or "", *self.words[: self._end]):
+            if not _is_text(word):
+                return f"{word!r} is not UTF-8 text."
+        return ""
+
+    @property
+    def divided(self) -> bool:
+        """Whether ``--`` says where somebody else's command begins."""
+        return "--" in self.words
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def hoist(argv: list[str]) -> Arguments:
@@ -42,9 +64,7 @@ def hoist(argv: list[str]) -> Arguments:
         elif word == JSON:
             json = True
         elif word == HOME:
-            home = next(rest, None)
-            if home is None:
-                words.append(word)  # click says what is missing
+            home = next(rest, "")
         elif word.startswith(HOME + "="):
             home = word.removeprefix(HOME + "=")
         else:

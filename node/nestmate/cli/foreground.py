@@ -1,10 +1,12 @@
 """Runs the node in this very process; loaded by ``up`` alone, because it is heavy.
 
 Ready is told once, with the answer of the ``status`` operation, as every door gives
-it. This file knows nothing of what a node does.
+it. What stands in the way comes out as the one error it is, however many tasks it
+passed through. This file knows nothing of what a node does.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +15,7 @@ import trio
 
 from nestmate.config import format_config, parse_config
 from nestmate.daemon import run_daemon
+from nestmate.errors import NodeError
 from nestmate.home import Home
 from nestmate.node.assembly import Node
 from nestmate.operations.perform import Caller, perform
@@ -33,11 +36,23 @@ def run_here(
 
     async def tell(node: Node) -> None:
         status = await perform(node, "status", {}, Caller("cli"))
-        ready(msgspec.to_builtins(status))
+        with suppress(BrokenPipeError):  # nobody reads where it listens
+            ready(msgspec.to_builtins(status))
 
     async def main() -> None:
         await run_daemon(
             home, config, passphrase=passphrase, recover=recover, ready=tell
         )
 
-    trio.run(main)
+    try:
+        trio.run(main)
+    except BaseExceptionGroup as group:
+        known, rest = group.split((NodeError, KeyboardInterrupt))
+        if known is None or rest is not None:
+            raise
+        raise _first(known) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,29 +1,52 @@
 """What a command prints: JSON for scripts, a few plain lines or a table for people.
 
-JSON is the contract and goes out as it came; the human form may change. Text from
-others was stripped of control characters before it came here. This file knows no
-command.
+JSON is the contract; the human form may change. Neither can disturb a terminal,
+whatever others put into it: characters that steer one are written out. This file
+knows no command.
 """
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 from nestmate.errors import NodeError
 
 _GAP = "  "
+# Controls, and what turns the direction of text around. A tab does no harm, and JSON
+# writes out the first thirty-two by itself.
+_STEERING = {
+    code: f"\\u{code:04x}"
+    for code in (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        *(0x61C, 0x200E, 0x200F),
+        *range(0x2028, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+    if code != ord("\t")
+}
+
+
+def prepare_streams() -> None:
+    """Let nothing that is printed fail for the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_json(document: Any) -> None:
     """One JSON document, on one line."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    text = json.dumps(document, ensure_ascii=encoding != "utf-8")
+    sys.stdout.write(text.translate(_STEERING) + "\n")
     sys.stdout.flush()
 
 
 def show_lines(*lines: str) -> None:
     """Plain lines."""
-    sys.stdout.write("".join(line + "\n" for line in lines))
+    sys.stdout.write("".join(line.translate(_STEERING) + "\n" for line in lines))
     sys.stdout.flush()
 
 
@@ -34,11 +57,10 @@ def show_error(error: NodeError, *, as_json: bool) -> int:
 
         from nestmate.operations.problems import problem_of  # noqa: PLC0415 - as above
 
-        show = msgspec.json.encode(problem_of(error)).decode()
-        sys.stderr.write(show + "\n")
+        lines = [msgspec.json.encode(problem_of(error)).decode()]
     else:
-        hint = f"\n{error.hint}" if error.hint else ""
-        sys.stderr.write(f"{error}{hint}\n")
+        lines = [line for line in (str(error), error.hint) if line]
+    sys.stderr.write("".join(line.translate(_STEERING) + "\n" for line in lines))
     return error.exit_code
 
 

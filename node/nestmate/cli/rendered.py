@@ -5,22 +5,32 @@ whatever type the request declares. ``@FILE`` reads a JSON field from a file. Th
 file knows how fields become words, not what any operation means.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from nestmate.cli.arguments import Arguments
 from nestmate.cli.asking import ask
+from nestmate.cli.documents import document_of
 from nestmate.cli.human import show_human
 from nestmate.cli.output import show_json
+from nestmate.cli.patience import patience
 from nestmate.errors import UsageError
 from nestmate.operations.parameters import Parameter, parameters
 from nestmate.operations.row import Operation
 from nestmate.operations.table import BY_NAME
 
-FILE_BYTES_MAX = 1024 * 1024
+FILE_BYTES_MAX: Final = 1024 * 1024
+_WAITS: Final = {
+    "join": "Connecting to your friend's node…",
+    "ping": "Trying to reach it…",
+    "peer.connect": "Dialling…",
+    "whois": "Asking the network…",
+    "skill.find": "Asking the network…",
+    "claim.take": "Waiting for a task…",
+    "event.wait": "Waiting for something to happen…",
+}
 
 
 def render(path: str, help_line: str) -> click.Command:
@@ -35,7 +45,9 @@ def render(path: str, help_line: str) -> click.Command:
             for each in fields
             if values[each.name] not in (None, ())
         }
-        answer = ask(arguments.home, operation.name, payload)
+        wait = _WAITS.get(operation.name, "Waiting for the node…")
+        with patience(wait, quiet=arguments.json):
+            answer = ask(arguments.home, operation.name, payload)
         if arguments.json:
             show_json(answer)
         else:
@@ -106,22 +118,22 @@ def _read(field: Parameter, value: Any) -> Any:
 
 
 def read_document(word: str) -> Any:
-    """JSON if it is JSON, else the text itself; ``@FILE`` reads it from a file."""
-    if word.startswith("@"):
-        try:
-            data = Path(word[1:]).read_bytes()[: FILE_BYTES_MAX + 1]
-        except OSError as error:
-            raise UsageError(
-                f"{word[1:]} cannot be read: {error.strerror}.",
-                "Write @FILE with a file that is there, or the JSON itself.",
-            ) from error
-        if len(data) > FILE_BYTES_MAX:
-            raise UsageError(f"{word[1:]} is larger than {FILE_BYTES_MAX} bytes.")
-        word = data.decode(errors="replace")
+    """The document a word stands for; ``@FILE`` reads it from a file."""
+    if not word.startswith("@"):
+        return document_of(word.encode())
     try:
-        return json.loads(word)
-    except ValueError:
-        return word
+        with Path(word[1:]).open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"{word[1:]} cannot be read: {why}.",
+            "Write @FILE with a file that is there. A text that begins with @ is "
+            "written as JSON, in double quotes.",
+        ) from error
+    if len(data) > FILE_BYTES_MAX:
+        raise UsageError(f"{word[1:]} is larger than {FILE_BYTES_MAX} bytes.")
+    return document_of(data)
 
 
 def _completion(field: Parameter) -> Any:

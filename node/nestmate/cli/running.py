@@ -4,29 +4,23 @@ Only ``up`` loads the network, and only in the process that stays. This file kno
 nothing of what a node does.
 """
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from nestmate.cli.arguments import Arguments
 from nestmate.cli.asking import ask
+from nestmate.cli.background import refuse_if_taken, start, stop
 from nestmate.cli.homes import home_of, passphrase_file, read_passphrase
 from nestmate.cli.human import show_human
 from nestmate.cli.output import show_fields, show_json, show_lines
-from nestmate.errors import NodeError, NotRunningError, TimedOutError
+from nestmate.cli.patience import patience
+from nestmate.errors import NodeError, NotRunningError
 from nestmate.home import Home
-
-READY_SECONDS_MAX: Final = 30.0
-DOWN_SECONDS_MAX: Final = 15.0
-POLL_SECONDS: Final = 0.05
-LOG_TAIL_BYTES: Final = 2_048
 
 _listen = click.option("--listen", multiple=True, help="Listen there, this time only.")
 
@@ -49,6 +43,7 @@ def up(
     """Run the node of this home, in the foreground unless told to detach."""
     home = home_of(arguments)
     home.read_config()
+    refuse_if_taken(home)
     if detach:
         words = ["--recover"] if recover else []
         _start(arguments, home, listen, passphrase_file, words)
@@ -60,7 +55,7 @@ def up(
         listen,
         read_passphrase(passphrase_file),
         recover=recover,
-        ready=lambda card: _show_up(arguments, card),
+        ready=partial(_show_up, arguments),
     )
 
 
@@ -83,10 +78,10 @@ def restart(
     arguments: Arguments, listen: tuple[str, ...], passphrase_file: Path | None
 ) -> None:
     """Stop the node if it runs, and start it in the background."""
-    with suppress(NotRunningError):
-        _stop(arguments)
     home = home_of(arguments)
     home.read_config()
+    with suppress(NotRunningError):
+        _stop(arguments)
     _start(arguments, home, listen, passphrase_file)
 
 
@@ -140,7 +135,8 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise NodeError(f"Completion for {shell} is not available here.")
-    show_lines(kind(command_tree(), {}, "nestmate", "_NESTMATE_COMPLETE").source())
+    script = kind(command_tree(), {}, "nestmate", "_NESTMATE_COMPLETE").source()
+    show_lines(*script.splitlines())
 
 
 @click.command()
@@ -156,83 +152,19 @@ def _start(
     passphrase: Path | None,
     words: Sequence[str] = (),
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "nestmate",
-        "--home",
-        str(home.root),
-        "--json",
-        "up",
-        *words,
-    ]
+    told = [*words]
     for multiaddr in listen:
-        command += ["--listen", multiaddr]
+        told += ["--listen", multiaddr]
     if passphrase is not None:
-        command += ["--passphrase-file", str(passphrase.resolve())]
-    home.prepare_run()
-    with (home.log / "start.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - ourselves
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,
-            cwd=home.root,
-            env=os.environ | {"NESTMATE_HOME": str(home.root)},
-        )
-    _show_up(arguments, _await_ready(home, process))
-
-
-def _await_ready(home: Home, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    deadline = time.monotonic() + READY_SECONDS_MAX
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            _raise_as_told(home.log / "start.log", process.returncode)
-        if _pid_of(home) == process.pid:
-            try:
-                return ask(str(home.root), "status")
-            except NodeError:
-                pass  # the door is not open yet
-        time.sleep(POLL_SECONDS)
-    raise TimedOutError(
-        "The node has started but does not answer yet.", f"Look into {home.log_file}."
-    )
-
-
-def _raise_as_told(log: Path, code: int) -> None:
-    """Say what the process in the background said before it ended."""
-    import json  # noqa: PLC0415 - only on this path
-
-    told = log.read_text(errors="replace")[-LOG_TAIL_BYTES:].strip()
-    try:
-        problem = json.loads(told.splitlines()[-1])
-        sentence, hint = problem["detail"], problem["hint"]
-    except (ValueError, KeyError, IndexError, TypeError):
-        sentence, hint = "The node ended while it started.", f"It said: {told}"
-    error = NodeError(sentence, hint)
-    error.exit_code = code  # type: ignore[misc]  # the code of the process, not of the class
-    raise error
+        told += ["--passphrase-file", str(passphrase.resolve())]
+    with patience("Starting…", quiet=arguments.json):
+        status = start(home, told)
+    _show_up(arguments, status)
 
 
 def _stop(arguments: Arguments) -> None:
-    home = home_of(arguments)
-    pid = _pid_of(home)
-    ask(arguments.home, "down")
-    deadline = time.monotonic() + DOWN_SECONDS_MAX
-    while home.pid_file.exists() and _pid_of(home) == pid:
-        if time.monotonic() > deadline:
-            raise TimedOutError(
-                f"The node is still stopping (process {pid}).", "Wait a little longer."
-            )
-        time.sleep(POLL_SECONDS)
-
-
-def _pid_of(home: Home) -> int | None:
-    try:
-        return int(home.pid_file.read_text())
-    except (OSError, ValueError):
-        return None
+    with patience("Stopping…", quiet=arguments.json):
+        stop(home_of(arguments))
 
 
 def _show_up(arguments: Arguments, status: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ This file knows how to start, stop and show them, not what they do.
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import click
 from nestmate.cli.arguments import Arguments
 from nestmate.cli.output import show_json, show_lines, show_table
 from nestmate.errors import NodeError, NotFoundError
+from nestmate.home import HOME_VARIABLE, Home
 from nestmate.testnet.net import (
     Member,
     Testnet,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _EXEC = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 LOG_LINES = 50
+SIGNALLED = 128  # what a shell adds to the number of the signal a command died of
 
 _dir = click.option("--dir", "folder", help="Where the testnet lies.")
 _number = click.argument("number", type=click.IntRange(1), metavar="K")
@@ -72,37 +75,47 @@ def status(arguments: Arguments, folder: str | None) -> None:
 def execute(number: int, folder: str | None, command: tuple[str, ...]) -> None:
     """Run COMMAND with NESTMATE_HOME set to the home of node K."""
     member = open_testnet(folder_of(folder)).member(number)
+    paths = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
+    environment = os.environ | {
+        HOME_VARIABLE: member.home,
+        "PATH": os.pathsep.join(paths),  # so that `nestmate` is found in any case
+    }
     try:
         done = subprocess.run(  # noqa: S603 - what the user asked for
-            command, env=os.environ | {"NESTMATE_HOME": member.home}, check=False
+            command, env=environment, check=False
         )
     except OSError as error:
         raise NotFoundError(f"{command[0]}: {error.strerror}.") from error
-    raise click.exceptions.Exit(done.returncode)
+    ended = done.returncode
+    raise click.exceptions.Exit(ended if ended >= 0 else SIGNALLED - ended)
 
 
 @click.command()
 @_number
 @_dir
-def logs(number: int, folder: str | None) -> None:
+@click.pass_obj
+def logs(arguments: Arguments, number: int, folder: str | None) -> None:
     """What node K wrote into its log last."""
     member = open_testnet(folder_of(folder)).member(number)
-    log = Path(member.home) / "log" / "node.log"
+    log = Home(Path(member.home)).log_file
     text = log.read_text(errors="replace") if log.exists() else ""
-    show_lines(*text.splitlines()[-LOG_LINES:])
+    lines = text.splitlines()[-LOG_LINES:]
+    if arguments.json:
+        show_json({"node": number, "lines": lines})
+    else:
+        show_lines(*lines)
 
 
-def _signalling(number: signal.Signals, done: str, help_line: str) -> click.Command:
+def _signalling(kind: signal.Signals, done: str, help_line: str) -> click.Command:
     @click.command(help=help_line)
     @_number
     @_dir
     @click.pass_obj
-    def send(arguments: Arguments, number_: int, folder: str | None) -> None:
-        member = open_testnet(folder_of(folder)).member(number_)
-        tell(member, number)
+    def send(arguments: Arguments, number: int, folder: str | None) -> None:
+        member = open_testnet(folder_of(folder)).member(number)
+        tell(member, kind)
         _say(arguments, member, done)
 
-    send.params[0].name = "number_"
     return send
 
 
@@ -119,8 +132,7 @@ def start(arguments: Arguments, number: int, folder: str | None) -> None:
     """Start node K again."""
     net = open_testnet(folder_of(folder))
     member = net.member(number)
-    start_member(member)
-    net.save()
+    start_member(net, member)
     _say(arguments, member, "started")
 
 
@@ -159,7 +171,7 @@ def _say(arguments: Arguments, member: Member, done: str) -> None:
 def _show(arguments: Arguments, net: Testnet) -> None:
     rows = [_row(member) for member in net.members]
     if arguments.json:
-        show_json({"dir": net.folder, "topology": net.topology, "nodes": rows})
+        show_json({"dir": str(net.folder), "topology": net.topology, "nodes": rows})
         return
     cells: list[Callable[[dict[str, Any]], object]] = [
         lambda row: row["node"],
@@ -176,11 +188,9 @@ def _show(arguments: Arguments, net: Testnet) -> None:
 
 
 def _row(member: Member) -> dict[str, Any]:
-    state, peers = "down", 0
-    if member.process is not None and member.process.sleeps:
-        state = "paused"
-    elif member.runs:
-        state = "up"
+    state: str = member.state
+    peers = 0
+    if state == "up":
         try:
             peers = member.client.status().peers
         except NodeError:
@@ -189,7 +199,7 @@ def _row(member: Member) -> dict[str, Any]:
         "node": member.number,
         "state": state,
         "peers": peers,
-        "pid": member.process.pid if member.process and member.runs else None,
+        "pid": member.process.pid if member.process and state != "down" else None,
         "address": member.address,
         "home": member.home,
     }

@@ -40,7 +40,6 @@ NODE_AWAY_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 0.25
 PAUSE_SECONDS_MAX: Final = 30.0
 _DOUBLINGS_MAX: Final = 7
-
 _LOST: Final = (ConflictError, NotFoundError)
 
 Tell = Callable[[Mapping[str, Any]], None]

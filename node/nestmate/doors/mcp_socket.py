@@ -6,6 +6,7 @@ the agent. This file does not speak MCP.
 """
 
 import json
+import logging
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from nestmate.doors.unix import Starting, serve_unix
-from nestmate.operations.perform import Caller
+from nestmate.operations.perform import Caller, Meter
 
 if TYPE_CHECKING:
     from nestmate.node.assembly import Node
+
+_log = logging.getLogger("nestmate.doors")
 
 PREAMBLE_BYTES_MAX = 1_024
 PREAMBLE_SECONDS_MAX = 10.0
@@ -24,42 +27,53 @@ AGENT_CHARS_MAX = 64
 
 
 async def serve_mcp(
-    node: "Node", *, task_status: Starting = trio.TASK_STATUS_IGNORED
+    node: "Node",
+    *,
+    meter: Meter | None = None,
+    task_status: Starting = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the home's MCP socket until cancelled; started once it listens."""
-    loading = trio.Lock()
-    await serve_unix(
-        node.home.mcp_socket, partial(_talk, node, loading), task_status=task_status
-    )
+    talk = partial(_talk, node, meter or Meter(), trio.Lock())
+    await serve_unix(node.home.mcp_socket, talk, task_status=task_status)
 
 
 async def _talk(
-    node: "Node", loading: trio.Lock, stream: trio.SocketStream, uid: int
+    node: "Node",
+    meter: Meter,
+    loading: trio.Lock,
+    stream: trio.SocketStream,
+    uid: int,
 ) -> None:
-    with trio.move_on_after(PREAMBLE_SECONDS_MAX) as waiting:
+    line, rest = b"", b""
+    with trio.move_on_after(PREAMBLE_SECONDS_MAX):
         line, rest = await _first_line(stream)
-    if waiting.cancelled_caught or line is None:
+    agent = _agent(line)
+    if agent is None:
+        _log.info("a host did not say in whose name it comes")
         return
-    caller = Caller("mcp", uid=uid, agent=_agent(line))
     async with loading:
         door: Any = await trio.to_thread.run_sync(import_module, "nestmate.doors.mcp")
-    await door.converse(node, stream, rest, caller)
+    caller = Caller("mcp", uid=uid, agent=agent)
+    await door.converse(node, stream, rest, caller, meter)
 
 
-async def _first_line(stream: trio.SocketStream) -> tuple[bytes | None, bytes]:
-    buffer = b""
-    while b"\n" not in buffer:
+async def _first_line(stream: trio.SocketStream) -> tuple[bytes, bytes]:
+    """The first line and what came with it; an empty line if there was none."""
+    line, end, rest = b"", b"", b""
+    while not end:
         chunk = await stream.receive_some(PREAMBLE_BYTES_MAX)
-        buffer += chunk
-        if not chunk or len(buffer) > PREAMBLE_BYTES_MAX:
-            return None, b""
-    line, _, rest = buffer.partition(b"\n")
+        line, end, rest = (line + chunk).partition(b"\n")
+        if not chunk or len(line) > PREAMBLE_BYTES_MAX:
+            return b"", b""
     return line, rest
 
 
-def _agent(line: bytes) -> str:
+def _agent(line: bytes) -> str | None:
+    """The agent a first line names, "" for nobody in particular; None if it is none."""
     try:
         agent = json.loads(line)["agent"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return agent[:AGENT_CHARS_MAX] if isinstance(agent, str) else ""
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(agent, str) or len(agent) > AGENT_CHARS_MAX:
+        return None
+    return agent

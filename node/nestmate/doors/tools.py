@@ -5,7 +5,7 @@ takes; which of them a call needs is checked when the operation is known. Pure: 
 same table makes the same tools in the same order. This file does not speak MCP.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,21 +30,42 @@ class ToolSheet:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSheet:
-    """One readable thing: its URI, the operation behind it, and what it is."""
+    """One readable thing: its URI, the operation behind it, and what it is.
+
+    ``changed_by`` are the beginnings of events after which it may read differently.
+    """
 
     uri: str
     operation: str
     title: str
+    changed_by: tuple[str, ...] = ()
 
 
 RESOURCES: tuple[ResourceSheet, ...] = (
-    ResourceSheet("nestmate://id", "id", "Who this node is"),
-    ResourceSheet("nestmate://peers", "peer.ls", "The nodes this one is connected to"),
-    ResourceSheet("nestmate://signals/hot", "signal.ls", "Tasks sensed here"),
-    ResourceSheet("nestmate://claims", "claim.ls", "Leases held here"),
+    ResourceSheet("nestmate://id", "id", "Who this node is", ("self.",)),
+    ResourceSheet(
+        "nestmate://peers", "peer.ls", "The nodes this one is connected to", ("peer.",)
+    ),
+    ResourceSheet(
+        "nestmate://signals/hot",
+        "signal.ls",
+        "Tasks sensed here, strongest first",
+        ("signal.", "task.", "claim."),
+    ),
+    ResourceSheet("nestmate://claims", "claim.ls", "Leases held here", ("claim.",)),
 )
 EVENTS_TEMPLATE = "nestmate://events/{since}"
 EVENTS_PREFIX = "nestmate://events/"
+
+
+def changed_by(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The URIs of what may read differently after events of these kinds."""
+    happened = tuple(kinds)
+    return tuple(
+        sheet.uri
+        for sheet in RESOURCES
+        if any(kind.startswith(sheet.changed_by) for kind in happened)
+    )
 
 
 def tool_sheets() -> tuple[ToolSheet, ...]:
