@@ -43,8 +43,8 @@ class Ration:
 class Link:
     """One connected peer; ``since_ms`` is Unix ms, ``address`` None until its hello.
 
-    ``device`` is the key that said so; ``cards_left`` is how many cards the peer may
-    still hand us.
+    ``device`` is the key that said so; ``late`` is a hello that did not fit its time;
+    ``cards_left`` is how many cards the peer may still hand us.
     """
 
     peer: PeerId
@@ -53,6 +53,7 @@ class Link:
     since_ms: int
     address: Address | None = None
     device: DeviceKey | None = None
+    late: bytes = b""
     cards_left: int = CARDS_UNASKED_MAX
     answers: Ration = field(
         default_factory=lambda: Ration(ANSWERS_BURST, ANSWER_EVERY_MS)

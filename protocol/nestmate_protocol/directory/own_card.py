@@ -33,10 +33,14 @@ from nestmate_protocol.limits import (
     CARD_TTL_MS,
     HOST_ADDRESSES_MAX,
     PRESENCE_TTL_MS,
+    SKEW_MS_MAX,
     SKILLS_PER_CARD_MAX,
 )
 
 KEY: Final = b"d/own"
+LOOK_MS: Final = 60_000
+"""How soon a wall clock that was set is noticed."""
+
 _VERSION: Final = 1
 _WHOLE: Final = "skill schemas are JSON texts of a JSON Schema"
 
@@ -66,7 +70,7 @@ class OwnCard:
         self.multiaddrs: tuple[str, ...] = ()
         self._skills: dict[str, SkillOffer] = {}
         self._seq = 0
-        self._renew_ms: int | None = None
+        self._look_ms: int | None = None
 
     def __repr__(self) -> str:
         return f"<OwnCard {self._seq}, {len(self._skills)} skills>"
@@ -77,9 +81,9 @@ class OwnCard:
         return tuple(self._skills[name] for name in sorted(self._skills))
 
     @property
-    def renew_ms(self) -> int | None:
-        """When the card must be made anew, on the monotonic clock."""
-        return self._renew_ms
+    def look_ms(self) -> int | None:
+        """When to call ``refresh``, on the monotonic clock."""
+        return self._look_ms
 
     def restore(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over what an earlier run saved; raises LocalError if it is damaged."""
@@ -113,6 +117,16 @@ class OwnCard:
     def renew(self, now: Moment) -> list[Save]:
         """Make the card anew, with a higher number and a later end."""
         return self._change(self._skills, now)
+
+    def refresh(self, now: Moment) -> list[Save]:
+        """Make the card anew if it is old, or if the wall clock was set meanwhile."""
+        if self.card is None or self._look_ms is None or now.mono_ms < self._look_ms:
+            return []
+        left_ms = self.card.valid_until_ms - now.wall_ms
+        if CARD_TTL_MS - CARD_RENEW_MS < left_ms <= CARD_TTL_MS + SKEW_MS_MAX // 2:
+            self._look_later(left_ms, now)
+            return []
+        return self.renew(now)
 
     def outdo(self, seq: int, now: Moment) -> list[Save]:
         """Somebody holds a card of ours with this number: take a higher one."""
@@ -152,8 +166,12 @@ class OwnCard:
             valid_until_ms=now.wall_ms + CARD_TTL_MS,
         )
         self.card, self._skills, self._seq = card, skills, seq
-        self._renew_ms = now.mono_ms + CARD_RENEW_MS
+        self._look_later(CARD_TTL_MS, now)
         return [Save(((KEY, _pack(seq, profile.skills)),))]
+
+    def _look_later(self, left_ms: int, now: Moment) -> None:
+        young_ms = left_ms - (CARD_TTL_MS - CARD_RENEW_MS)
+        self._look_ms = now.mono_ms + min(LOOK_MS, young_ms)
 
 
 def _check(skill: SkillOffer) -> None:

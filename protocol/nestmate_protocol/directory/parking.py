@@ -2,8 +2,8 @@
 
 A record proves which key signed it, but not for whom that key speaks; until a card
 says so it waits here, bounded in all and per bearer, and for half a minute. The card
-is asked for three times: at once, after a second and after four. This file does not
-know what the records say.
+is asked for at once and a few times more, because whoever bore the record may be asking
+for it as well. This file does not know what the records say.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from nestmate_protocol.records import Carried
 
 PARKED_PER_BEARER_MAX: Final = PARKED_RECORDS_MAX // 8
 WAIT_MS_MAX: Final = 30_000
-ASK_AFTER_MS: Final = (0, 1_000, 4_000)
+ASK_AFTER_MS: Final = (0, 200, 600, 1_500, 4_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from nestmate_protocol.identity.cards import Card, open_card
 from nestmate_protocol.ids import Address, DeviceKey, PeerId
 from nestmate_protocol.limits import FRAME_BYTES_MAX, PEERS_INTRODUCED_MAX
 
+OUT_OF_TIME: Final = frozenset({Fault.EXPIRED, Fault.FROM_THE_FUTURE})
 _ANSWER_BYTES_MAX: Final = FRAME_BYTES_MAX // 2
 
 Heard = Cards | Echo
@@ -103,7 +104,10 @@ class Reception:
         try:
             card = self._open(data, now)
         except RemoteError as error:
+            if error.fault in OUT_OF_TIME:
+                link.late = pack(Hello(data))
             return [_blamed(link.peer, error.fault)]
+        link.late = b""
         if neighbours.people.is_blocked(card.address):
             return [HangUp(link.peer)]
         if all(host.peer != link.peer for host in card.hosts):
@@ -219,7 +223,7 @@ def _cards_to(peer: PeerId, cards: Iterable[Card], about: bytes) -> Send:
 
 def _blamed(peer: PeerId, fault: Fault) -> Strike | Lapse:
     """Cards out of their time come from wrong clocks; anything else is made."""
-    if fault in {Fault.EXPIRED, Fault.FROM_THE_FUTURE}:
+    if fault in OUT_OF_TIME:
         return Lapse(fault)
     return Strike(peer, fault)
 

@@ -28,7 +28,9 @@ from nestmate_protocol.effects import (
     HangUp,
     Notify,
     Provide,
+    Strike,
 )
+from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.identity.cards import Card
 from nestmate_protocol.ids import Address, PeerId
 
@@ -104,14 +106,16 @@ class Directory:
     ) -> list[Outcome]:
         """A connection stands; who is at its end is yet to be proved."""
         neighbours = self.neighbours
+        renewed = self._renew(now)
         if not neighbours.links.up(peer, multiaddr, now, inbound=inbound):
-            return []
+            return renewed
         neighbours.dialling.up(peer, now)
         if neighbours.is_shunned(peer):
-            return [HangUp(peer)]
+            return [*renewed, HangUp(peer)]
         proved = "" if inbound else multiaddr
         reached = neighbours.dialling.book.reached(peer, proved, now.wall_ms)
-        return [*reached, *self.reception.greet(peer), *self._desk.peer_up(peer)]
+        greeting = self.reception.greet(peer)
+        return [*renewed, *reached, *greeting, *self._desk.peer_up(peer)]
 
     def peer_down(self, peer: PeerId, now: Moment) -> list[Outcome]:
         """A connection is gone."""
@@ -194,8 +198,8 @@ class Directory:
         """Do whatever is due."""
         own = self.neighbours.own
         outcomes: list[Outcome] = []
-        if own.renew_ms is not None and own.renew_ms <= now.mono_ms:
-            outcomes += own.renew(now)
+        if own.look_ms is not None and own.look_ms <= now.mono_ms:
+            outcomes += [*own.refresh(now), *self._hear_again(now)]
         for address in self._sought.due(now):
             until_ms = now.mono_ms + FRIEND_SEEK_MS
             outcomes += self.finder.seek(address, until_ms, now)
@@ -209,7 +213,7 @@ class Directory:
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
         times = (
-            self.neighbours.own.renew_ms,
+            self.neighbours.own.look_ms,
             self._sought.next_wakeup(),
             self.finder.next_wakeup(),
             self._desk.next_wakeup(),
@@ -217,6 +221,24 @@ class Directory:
             self._announcing.next_wakeup(),
         )
         return min((time for time in times if time is not None), default=None)
+
+    def _hear_again(self, now: Moment) -> list[Outcome]:
+        """Take hellos that were out of their time, should they fit it by now."""
+        outcomes: list[Outcome] = []
+        for link in self.neighbours.links.all():
+            late, link.late = link.late, b""
+            try:
+                outcomes += self.arrived(link.peer, late, now) if late else []
+            except RemoteError as error:
+                outcomes.append(Strike(link.peer, error.fault))
+        return outcomes
+
+    def _renew(self, now: Moment) -> list[Outcome]:
+        """Make our card anew if it is time, and show it."""
+        own = self.neighbours.own
+        if not own.is_due(now):
+            return []
+        return [*own.renew(now), *self._show(now)]
 
     def _show(self, now: Moment) -> list[Effect]:
         """Show a card that has changed to everyone connected, and soon to the DHT."""
