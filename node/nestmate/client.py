@@ -11,9 +11,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from functools import cached_property
-from inspect import Parameter as Place
-from inspect import Signature
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from nestmate.errors import (
     DeniedError,
@@ -22,7 +20,8 @@ from nestmate.errors import (
     NotRunningError,
     TimedOutError,
 )
-from nestmate.operations.table import BY_NAME, OPERATIONS
+from nestmate.operations.methods import Methods
+from nestmate.operations.table import BY_NAME
 
 if TYPE_CHECKING:
     from nestmate.home import Home
@@ -37,74 +36,7 @@ CONNECT_SECONDS_MAX: Final = 5.0
 Kind = Literal["cli", "python"]
 
 
-class Call:
-    """One operation of one node, to be called like a method."""
-
-    def __init__(self, client: "Client", operation: "Operation") -> None:
-        self._client = client
-        self.operation = operation
-        self.__name__ = operation.verb
-        self.__qualname__ = operation.name
-        self.__doc__ = operation.help
-
-    def __repr__(self) -> str:
-        return f"<Call {self.operation.name}>"
-
-    def __call__(self, *args: object, **fields: object) -> Any:
-        """Ask the node; positional arguments are those the table names."""
-        names = self.operation.arguments
-        if len(args) > len(names):
-            raise TypeError(
-                f"{self.operation.name} takes {len(names)} positional arguments, "
-                f"not {len(args)}"
-            )
-        placed = dict(zip(names, args, strict=False))
-        if twice := placed.keys() & fields.keys():
-            raise TypeError(f"{self.operation.name} got {min(twice)} twice")
-        return self._client.call(self.operation.name, placed | fields)
-
-    @property
-    def __signature__(self) -> Signature:
-        from nestmate.operations.parameters import parameters  # noqa: PLC0415 - for people who ask, not for calls
-
-        return Signature(
-            [
-                Place(
-                    item.name,
-                    Place.POSITIONAL_OR_KEYWORD
-                    if item.positional
-                    else Place.KEYWORD_ONLY,
-                    default=Place.empty if item.required else item.default,
-                )
-                for item in parameters(self.operation)
-            ],
-            return_annotation=self.operation.response,
-        )
-
-
-class Noun:
-    """The operations on one noun: ``client.signal``, ``client.claim``."""
-
-    def __init__(self, client: "Client", noun: str) -> None:
-        self._calls = {
-            row.verb: Call(client, row) for row in OPERATIONS if row.noun == noun
-        }
-        self._noun = noun
-
-    def __repr__(self) -> str:
-        return f"<Noun {self._noun}: {', '.join(self._calls)}>"
-
-    def __dir__(self) -> list[str]:
-        return list(self._calls)
-
-    def __getattr__(self, verb: str) -> Call:
-        try:
-            return self._calls[verb]
-        except KeyError:
-            raise AttributeError(f"there is no {self._noun}.{verb}") from None
-
-
-class Client:
+class Client(Methods):
     """A node on this machine, by its home: a folder, NESTMATE_HOME, or the usual one.
 
     Making a client touches neither disk nor node. Every method may raise
@@ -116,22 +48,10 @@ class Client:
     ) -> None:
         self._home = None if home is None else os.fspath(home)
         self._kind = kind
-        self._nouns = {row.noun: Noun(self, row.noun) for row in OPERATIONS}
+        super().__init__()
 
     def __repr__(self) -> str:
         return f"<Client {self.home.root}>"
-
-    def __dir__(self) -> list[str]:
-        return [
-            *object.__dir__(self),
-            *filter(None, self._nouns),
-            *dir(self._nouns[""]),
-        ]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._nouns.get(name) or getattr(self._nouns[""], name)
 
     @cached_property
     def home(self) -> "Home":

@@ -1,0 +1,203 @@
+# ruff: noqa: PYI021 - editors show these docstrings
+"""The methods rendered from the table of operations; written by a test from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from nestmate.operations.agents import Agent, Pong
+from nestmate.operations.claims import Claim, Claims
+from nestmate.operations.events import EventPage
+from nestmate.operations.fields import Done
+from nestmate.operations.friends import Contact, Contacts, Invite, Joined
+from nestmate.operations.peers import Peers
+from nestmate.operations.signals import Acknowledged, Deposited, Signals, Task
+from nestmate.operations.skills import SkillResults, Skills
+from nestmate.operations.status import Findings, Status, Stopping, Version
+
+class ContactMethods:
+    """What is done to contacts."""
+
+    def ls(self) -> Contacts:
+        """Everyone this node has a name for."""
+
+    def show(self, who: str) -> Contact:
+        """One contact."""
+
+    def add(self, address: str, name: str = "") -> Contact:
+        """Give an address a local name."""
+
+    def rename(self, who: str, name: str) -> Contact:
+        """Call a contact something else."""
+
+    def trust(
+        self, who: str, trust: Literal["unknown", "known", "trusted", "blocked"]
+    ) -> Contact:
+        """Say what you think of a contact: unknown, known, trusted or blocked."""
+
+    def block(self, who: str) -> Contact:
+        """Cut every tie with a contact."""
+
+    def rm(self, who: str) -> Done:
+        """Forget a contact."""
+
+class PeerMethods:
+    """What is done to peers."""
+
+    def ls(self) -> Peers:
+        """The nodes this one is connected to."""
+
+    def connect(self, multiaddr: str, *, timeout: float | str = 15.0) -> Done:
+        """Dial a node by its multiaddr."""
+
+    def disconnect(self, peer: str) -> Done:
+        """Close the connection to a node, and do not redial it until asked."""
+
+class SkillMethods:
+    """What is done to skills."""
+
+    def ls(self) -> Skills:
+        """What this agent offers."""
+
+    def add(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        input_schema: dict[str, Any] | bool | None = None,
+        output_schema: dict[str, Any] | bool | None = None,
+        price: str = "",
+    ) -> Done:
+        """Offer a skill, so that others find you and signals for it reach you."""
+
+    def rm(self, name: str) -> Done:
+        """Offer a skill no longer."""
+
+    def find(
+        self, name: str, *, limit: int = 20, timeout: float | str = 5.0
+    ) -> SkillResults:
+        """Who offers a skill: what is known here, and what the network leads to."""
+
+class SignalMethods:
+    """What is done to signals."""
+
+    def deposit(
+        self,
+        skill: str,
+        *,
+        urgency: float = 0.5,
+        body: Any = None,
+        size: float | str = 1.0,
+        ttl: float | str = 3600,
+        lease: float | str = 15,
+        half_life: float | str = 0,
+        deadline: str = "",
+        exclusive: bool = False,
+        key: str = "",
+    ) -> Deposited:
+        """Ask whoever has a skill for help with one task."""
+
+    def ls(
+        self, *, skill: str = "", min_strength: float = 0.0, limit: int = 100
+    ) -> Signals:
+        """The tasks sensed here, strongest first."""
+
+    def show(self, task: str) -> Task:
+        """Everything this node knows of one task, its result included."""
+
+    def reinforce(self, task: str) -> Acknowledged:
+        """Say that you need a task done as well, or still."""
+
+    def withdraw(self, task: str) -> Acknowledged:
+        """Cancel a task of your own; whoever works on it is told to stop."""
+
+    def tail(
+        self, *, skill: str = "", since: int | None = None, timeout: float | str = 30.0
+    ) -> EventPage:
+        """What happens to signals and tasks, as it happens."""
+
+class ClaimMethods:
+    """What is done to claims."""
+
+    def take(
+        self, task: str = "", *, skill: str = "", timeout: float | str = 10.0
+    ) -> Claim:
+        """Claim one named task, or the best one of a skill as it comes along."""
+
+    def done(
+        self, task: str, *, result: Any = None, timeout: float | str = 0.0
+    ) -> Acknowledged:
+        """Hand in the result of a task you hold."""
+
+    def renew(self, task: str) -> Acknowledged:
+        """Still working: ask the issuer for another term of the lease."""
+
+    def release(
+        self, task: str, *, reason: str = "", partial: Any = None
+    ) -> Acknowledged:
+        """Give a task back for others, with whatever was achieved so far."""
+
+    def fail(self, task: str, *, reason: str) -> Acknowledged:
+        """Say that a task cannot be done here; it opens again for others."""
+
+    def ls(self) -> Claims:
+        """The leases this node holds."""
+
+class EventMethods:
+    """What is done to events."""
+
+    def wait(
+        self,
+        *,
+        since: int | None = None,
+        timeout: float | str = 30.0,
+        kinds: Sequence[str] = (),
+        limit: int = 256,
+    ) -> EventPage:
+        """Wait for events, or read those that were missed."""
+
+class Methods:
+    """Every operation as a method, by noun."""
+
+    contact: ContactMethods
+
+    peer: PeerMethods
+
+    skill: SkillMethods
+
+    signal: SignalMethods
+
+    claim: ClaimMethods
+
+    event: EventMethods
+
+    def __init__(self) -> None: ...
+    def status(self) -> Status:
+        """How this node is doing, and what to do next."""
+
+    def version(self) -> Version:
+        """Which release runs here."""
+
+    def doctor(self) -> Findings:
+        """What is wrong with this node, and how to mend it."""
+
+    def down(self) -> Stopping:
+        """Stop this node."""
+
+    def id(self, *, card: bool = False) -> Agent:
+        """Who this node is: address, peer id and where it is reached."""
+
+    def whois(self, who: str, *, timeout: float | str = 15.0) -> Agent:
+        """Find an agent by address or local name, anywhere in the network."""
+
+    def ping(self, who: str, *, timeout: float | str = 15.0) -> Pong:
+        """Reach an agent wherever it is now and time one round trip."""
+
+    def invite(
+        self, *, uses: int = 1, expires: float | str = "24h", grants: Sequence[str] = ()
+    ) -> Invite:
+        """Make one pasteable line that lets a friend's node join yours."""
+
+    def join(self, invite: str, *, timeout: float | str = 15.0) -> Joined:
+        """Take up an invite: connect to its issuer and become contacts."""
+
+    def call(self, name: str, fields: Mapping[str, object] | None = None) -> Any: ...
