@@ -208,6 +208,8 @@ class Core:
             self._began = now
             outcomes += self._board.start(now)
         outcomes += self._route(item, now)
+        if not outcomes:
+            return []
         effects = self._settle(outcomes, now)
         saves = [effect for effect in effects if isinstance(effect, Save)]
         replies = [effect for effect in effects if isinstance(effect, Reply)]

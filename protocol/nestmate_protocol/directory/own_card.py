@@ -118,15 +118,21 @@ class OwnCard:
         """Make the card anew, with a higher number and a later end."""
         return self._change(self._skills, now)
 
+    def is_due(self, now: Moment) -> bool:
+        """Whether the card is old by now, or the wall clock was set meanwhile."""
+        left_ms = self._left_ms(now)
+        return not (
+            CARD_TTL_MS - CARD_RENEW_MS < left_ms <= CARD_TTL_MS + SKEW_MS_MAX // 2
+        )
+
     def refresh(self, now: Moment) -> list[Save]:
-        """Make the card anew if it is old, or if the wall clock was set meanwhile."""
+        """Make the card anew if that is due, and set the time of the next look."""
         if self.card is None or self._look_ms is None or now.mono_ms < self._look_ms:
             return []
-        left_ms = self.card.valid_until_ms - now.wall_ms
-        if CARD_TTL_MS - CARD_RENEW_MS < left_ms <= CARD_TTL_MS + SKEW_MS_MAX // 2:
-            self._look_later(left_ms, now)
-            return []
-        return self.renew(now)
+        if self.is_due(now):
+            return self.renew(now)
+        self._look_later(now)
+        return []
 
     def outdo(self, seq: int, now: Moment) -> list[Save]:
         """Somebody holds a card of ours with this number: take a higher one."""
@@ -166,12 +172,20 @@ class OwnCard:
             valid_until_ms=now.wall_ms + CARD_TTL_MS,
         )
         self.card, self._skills, self._seq = card, skills, seq
-        self._look_later(CARD_TTL_MS, now)
+        self._look_later(now)
         return [Save(((KEY, _pack(seq, profile.skills)),))]
 
-    def _look_later(self, left_ms: int, now: Moment) -> None:
-        young_ms = left_ms - (CARD_TTL_MS - CARD_RENEW_MS)
+    def _look_later(self, now: Moment) -> None:
+        young_ms = self._left_ms(now) - (CARD_TTL_MS - CARD_RENEW_MS)
         self._look_ms = now.mono_ms + min(LOOK_MS, young_ms)
+
+    def _left_ms(self, now: Moment) -> int:
+        """How long the card is still valid; of no card, as long as of a new one."""
+        return (
+            CARD_TTL_MS
+            if self.card is None
+            else (self.card.valid_until_ms - now.wall_ms)
+        )
 
 
 def _check(skill: SkillOffer) -> None:

@@ -16,7 +16,7 @@ from nestmate_protocol.directory.desk import Desk, DeskRequest
 from nestmate_protocol.directory.finder import Finder
 from nestmate_protocol.directory.neighbours import Neighbours
 from nestmate_protocol.directory.outcomes import AgentUp, Entitled, Outcome
-from nestmate_protocol.directory.own_card import Me
+from nestmate_protocol.directory.own_card import Me, OwnCard
 from nestmate_protocol.directory.ports import People
 from nestmate_protocol.directory.reception import Reception
 from nestmate_protocol.directory.sought import Sought
@@ -106,16 +106,16 @@ class Directory:
     ) -> list[Outcome]:
         """A connection stands; who is at its end is yet to be proved."""
         neighbours = self.neighbours
-        renewed = self._renew(now)
+        refreshed = self._refresh(now)
         if not neighbours.links.up(peer, multiaddr, now, inbound=inbound):
-            return renewed
+            return [*refreshed]
         neighbours.dialling.up(peer, now)
         if neighbours.is_shunned(peer):
-            return [*renewed, HangUp(peer)]
+            return [*refreshed, HangUp(peer)]
         proved = "" if inbound else multiaddr
         reached = neighbours.dialling.book.reached(peer, proved, now.wall_ms)
         greeting = self.reception.greet(peer)
-        return [*renewed, *reached, *greeting, *self._desk.peer_up(peer)]
+        return [*refreshed, *reached, *greeting, *self._desk.peer_up(peer)]
 
     def peer_down(self, peer: PeerId, now: Moment) -> list[Outcome]:
         """A connection is gone."""
@@ -199,7 +199,7 @@ class Directory:
         own = self.neighbours.own
         outcomes: list[Outcome] = []
         if own.look_ms is not None and own.look_ms <= now.mono_ms:
-            outcomes += [*own.refresh(now), *self._hear_again(now)]
+            outcomes += [*self._refresh(now), *self._hear_again(now)]
         for address in self._sought.due(now):
             until_ms = now.mono_ms + FRIEND_SEEK_MS
             outcomes += self.finder.seek(address, until_ms, now)
@@ -207,7 +207,7 @@ class Directory:
         outcomes += self._desk.wake(now)
         outcomes += self.neighbours.dialling.wake(now)
         if self._announcing.is_due(now):
-            outcomes += self._announce(now)
+            outcomes += _announcement(own, now)
         return [*outcomes, *self._show(now)]
 
     def next_wakeup(self) -> int | None:
@@ -233,12 +233,9 @@ class Directory:
                 outcomes.append(Strike(link.peer, error.fault))
         return outcomes
 
-    def _renew(self, now: Moment) -> list[Outcome]:
-        """Make our card anew if it is time, and show it."""
-        own = self.neighbours.own
-        if not own.is_due(now):
-            return []
-        return [*own.renew(now), *self._show(now)]
+    def _refresh(self, now: Moment) -> list[Effect]:
+        """Show a new card if the last one does not fit the time."""
+        return [*self.neighbours.own.refresh(now), *self._show(now)]
 
     def _show(self, now: Moment) -> list[Effect]:
         """Show a card that has changed to everyone connected, and soon to the DHT."""
@@ -251,15 +248,16 @@ class Directory:
         skills = [skill.name for skill in own.skills]
         return [*self.topics.offer(skills), *self.reception.greet_all()]
 
-    def _announce(self, now: Moment) -> list[Effect]:
-        own = self.neighbours.own
-        presence = own.presence(now)
-        if presence is None:
-            return []
-        effects: list[Effect] = [Announce(own.me.address, presence)]
-        return effects + [Provide(skill_key(skill.name)) for skill in own.skills]
-
     def _carry_skills(self, card: Card) -> list[Effect]:
         if not self._carry:
             return []
         return self.topics.carry(skill.name for skill in card.skills)
+
+
+def _announcement(own: OwnCard, now: Moment) -> list[Effect]:
+    """Where we are and what we offer, as the DHT is told."""
+    presence = own.presence(now)
+    if presence is None:
+        return []
+    effects: list[Effect] = [Announce(own.me.address, presence)]
+    return effects + [Provide(skill_key(skill.name)) for skill in own.skills]

@@ -224,9 +224,9 @@ class Village:
         self.unwire(frozenset((one.peer, other.peer)))
         self.settle()
 
-    def turn_back_the_calendar(self, hours: int) -> None:
-        """Set all wall clocks back; monotonic clocks know nothing of it."""
-        wall_ms = self.now.wall_ms - hours * 3_600_000
+    def turn_wall_clocks(self, hours: int) -> None:
+        """Move all wall clocks; monotonic clocks know nothing of it."""
+        wall_ms = self.now.wall_ms + hours * 3_600_000
         self.now = Moment(wall_ms, self.now.mono_ms)
 
     def mend(self) -> None:

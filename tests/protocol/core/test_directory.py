@@ -125,7 +125,7 @@ def test_skills_and_the_number_of_the_card_outlive_a_restart(village):
     (ann,) = village.add("ann")
     ann.ask(AddSkill(TRANSLATE))
     before = open_record(own_card(ann), ann.core._me.network)
-    village.turn_back_the_calendar(hours=1)
+    village.turn_wall_clocks(hours=-1)
     village.restart(ann)
     after = open_record(own_card(ann), ann.core._me.network)
     assert ann.ask(ListSkills()).skills == (TRANSLATE,)
@@ -361,6 +361,29 @@ def test_a_card_is_announced_and_renewed_before_it_ends(village):
     assert bob.ask(WhoIs("ann")).card == own_card(ann)
 
 
+def test_a_machine_that_slept_for_days_shows_a_fresh_card_when_it_wakes(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    village.cut(ann, bob)
+    village.turn_wall_clocks(hours=72)
+    village.mend()
+    village.wait(10)
+    assert bob.ask(WhoIs("ann")).card == own_card(ann)
+    assert bob.ask(WhoIs("ann")).connected
+
+
+def test_friends_find_each_other_after_a_week_in_the_drawer(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    village.stop(ann)
+    village.stop(bob)
+    village.wait(7 * 24 * HOUR)
+    village.start(ann, ann.port)
+    village.start(bob, bob.port)
+    village.wait(5)
+    assert ann.ask(WhoIs("bob")).connected
+
+
 def test_a_node_alone_announces_nothing(village):
     (ann,) = village.add("ann")
     ann.ask(AddSkill(TRANSLATE))
@@ -372,7 +395,7 @@ def test_a_node_with_a_lost_disk_takes_a_higher_number_than_its_friends_know(vil
     ann, bob = village.add("ann", "bob")
     village.befriend(ann, bob)
     known = own_card(ann)
-    village.turn_back_the_calendar(hours=1)
+    village.turn_wall_clocks(hours=-1)
     ann.disk.pairs = {k: v for k, v in ann.disk.pairs.items() if k != b"d/own"}
     village.restart(ann)
     village.wait(30)
