@@ -127,7 +127,7 @@ class OwnCard:
 
     def refresh(self, now: Moment) -> list[Save]:
         """Make the card anew if that is due, and set the time of the next look."""
-        if self.card is None or self._look_ms is None or now.mono_ms < self._look_ms:
+        if self.card is None:
             return []
         if self.is_due(now):
             return self.renew(now)
