@@ -6,14 +6,13 @@ result another way. This file knows nothing of nodes.
 """
 
 import hashlib
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from nestmate.testnet.processes import Process
+from nestmate.home import Home
+from nestmate.testnet.processes import Process, spawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +27,23 @@ class Craft:
 CRAFTS: tuple[Craft, ...] = (
     Craft(
         "fingerprint",
-        "sleep 1; sha256sum | cut -d ' ' -f 1",
+        "sleep 2; sha256sum | cut -d ' ' -f 1",
         lambda text: hashlib.sha256(text.encode()).hexdigest(),
     ),
     Craft(
         "word-count",
-        "sleep 1; wc -w",
+        "sleep 2; wc -w",
         lambda text: str(len(text.split())),
     ),
     Craft(
         "sort-lines",
-        "sleep 1; LC_ALL=C sort",
+        "sleep 2; LC_ALL=C sort",
         lambda text: "\n".join(sorted(text.splitlines())),
     ),
 )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Hand:
     """One ``nestmate work`` process at one node."""
 
@@ -53,18 +52,12 @@ class Hand:
     process: Process
 
 
-def hire(node: int, home: str, craft: Craft, log: IO[bytes]) -> Hand:
+def hire(node: int, home: str, craft: Craft) -> Hand:
     """Start a worker of a craft at a node's home."""
     command = [sys.executable, "-m", "nestmate", "--home", home, "work", craft.skill]
-    child = subprocess.Popen(  # noqa: S603 - ourselves
-        [*command, "--", "sh", "-c", craft.line],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        cwd=Path(home),
-    )
-    return Hand(node, craft.skill, Process.of(child.pid))
+    log = Home(Path(home)).log / f"work-{craft.skill}.log"
+    command += ["--", "sh", "-c", craft.line]
+    return Hand(node, craft.skill, spawn(command, log, folder=home))
 
 
 def same(craft: Craft, text: str, result: object) -> bool:

@@ -1,7 +1,8 @@
 """A net of real nodes on this machine, and the file that remembers them.
 
 Each node is a home and a process of its own and knows the others only through
-invites. Everything goes through the command line, as a person would do it. This file
+invites. It is made, started and joined as a person would do it. A node is written down
+as soon as its process exists, so that ``down`` finds it whatever happened. This file
 decides nothing about what the nodes do.
 """
 
@@ -11,8 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,19 +29,31 @@ from nestmate.errors import (
     NodeError,
     NotFoundError,
     NotRunningError,
+    TimedOutError,
     UsageError,
 )
 from nestmate.files import make_private_folder, write_whole
-from nestmate.testnet.processes import Process
+from nestmate.home import HOME_VARIABLE, Home
+from nestmate.operations.problems import Problem, error_of
+from nestmate.testnet.processes import (
+    Process,
+    ending_in_order,
+    spawn,
+    undisturbed,
+)
 
 Topology = Literal["star", "ring", "random"]
+State = Literal["up", "paused", "down"]
 
 NODES_MAX: Final = 64
 STARTS_AT_ONCE: Final = 2
 COMMAND_SECONDS_MAX: Final = 60.0
+READY_SECONDS_MAX: Final = 60.0
+READY_POLL_SECONDS: Final = 0.05
 KILL_AFTER_SECONDS: Final = 10.0
 VARIABLE: Final = "NESTMATE_TESTNET"
 _STATE: Final = "testnet.json"
+_RING_MIN: Final = 3
 
 
 class Member(msgspec.Struct):
@@ -53,19 +70,40 @@ class Member(msgspec.Struct):
         return self.process is not None and self.process.runs
 
     @property
+    def state(self) -> State:
+        """Whether its process is alive, frozen or gone."""
+        if self.process is None or not self.process.runs:
+            return "down"
+        return "paused" if self.process.sleeps else "up"
+
+    @property
     def client(self) -> Client:
         """The door to it."""
         return Client(self.home)
 
+    @property
+    def logs(self) -> list[Path]:
+        """What it, and whoever worked for it, wrote down."""
+        return sorted(Home(Path(self.home)).log.glob("*.log"))
 
-class Testnet(msgspec.Struct):
+
+class _Kept(msgspec.Struct):
+    """What the file says."""
+
+    topology: Topology
+    members: list[Member]
+
+
+@dataclass(slots=True)
+class Testnet:
     """All nodes of one testnet, as written down in its folder."""
 
     __test__ = False  # a name that begins with Test is not always a test
 
-    folder: str
+    folder: Path
     topology: Topology
-    members: list[Member] = []
+    members: list[Member]
+    _writing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def member(self, number: int) -> Member:
         """Node ``number``, counted from 1."""
@@ -77,16 +115,28 @@ class Testnet(msgspec.Struct):
             f"It has nodes 1 to {len(self.members)}.",
         )
 
+    def keep(self, member: Member) -> None:
+        """Write down how a node stands now; safe from any thread."""
+        with self._writing:
+            others = [each for each in self.members if each.number != member.number]
+            self.members = sorted([*others, member], key=lambda each: each.number)
+            self._save()
+
     def save(self) -> None:
         """Write down who is there."""
-        write_whole(Path(self.folder) / _STATE, msgspec.json.encode(self))
+        with self._writing:
+            self._save()
+
+    def _save(self) -> None:
+        kept = _Kept(self.topology, self.members)
+        write_whole(self.folder / _STATE, msgspec.json.encode(kept))
 
 
 def folder_of(option: str | None) -> Path:
     """Where the testnet lies: as said, by NESTMATE_TESTNET, or in the user's data."""
     chosen = option or os.environ.get(VARIABLE)
     if chosen:
-        return Path(chosen).resolve()
+        return Path(chosen).expanduser().resolve()
     import platformdirs  # noqa: PLC0415 - only where nobody said where
 
     return Path(platformdirs.user_data_dir("nestmate-testnet", appauthor=False))
@@ -95,15 +145,17 @@ def folder_of(option: str | None) -> Path:
 def open_testnet(folder: Path) -> Testnet:
     """The testnet in a folder; NotFoundError if there is none."""
     try:
-        return msgspec.json.decode((folder / _STATE).read_bytes(), type=Testnet)
-    except FileNotFoundError:
+        kept = msgspec.json.decode((folder / _STATE).read_bytes(), type=_Kept)
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(
             f"There is no testnet in {folder}.", "Make one: `nestmate testnet up 3`."
         ) from None
     except msgspec.MsgspecError as error:
         raise NodeError(
-            f"{folder / _STATE} is damaged: {error}.", "Remove the folder."
+            f"{folder / _STATE} is damaged: {error}.",
+            "End its nodes by hand, then remove the folder.",
         ) from error
+    return Testnet(folder, kept.topology, kept.members)
 
 
 def make_testnet(
@@ -112,42 +164,54 @@ def make_testnet(
     """Start ``count`` nodes and join them by invites; undone if any step fails."""
     if not 1 <= count <= NODES_MAX:
         raise UsageError(f"A testnet has 1 to {NODES_MAX} nodes, not {count}.")
-    if (folder / _STATE).exists():
-        raise ConflictError(
-            f"A testnet is there already in {folder}.",
-            "Take it down first: `nestmate testnet down`.",
-        )
-    make_private_folder(folder)
-    net = Testnet(str(folder), topology)
-    net.save()
-    try:
-        with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
-            net.members = list(
-                pool.map(lambda number: _make(folder, number), range(1, count + 1))
-            )
-        net.save()
-        for guest, host in _edges(count, topology, seed):
-            join(net.member(guest), net.member(host))
-    except BaseException:
-        take_down(net)
-        raise
+    _claim_folder(folder)
+    net = Testnet(folder, topology, [])
+    with ending_in_order():
+        try:
+            net.save()
+            with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+                list(pool.map(lambda number: _make(net, number), range(1, count + 1)))
+            for guest, host in _edges(count, topology, seed):
+                join(net.member(guest), net.member(host))
+        except BaseException:
+            take_down(net)
+            raise
     return net
 
 
 def join(guest: Member, host: Member) -> None:
     """Let one node invite another."""
-    invite = host.client.raw("invite", {"uses": 1, "expires": "10m"})
-    line = msgspec.json.decode(invite)["invite"]
-    guest.client.raw("join", {"invite": line})
+    line = host.client.invite(uses=1, expires="10m").invite
+    guest.client.join(line)
 
 
-def start(member: Member, *options: str) -> None:
-    """Start a node in the background and remember its process."""
+def start(net: Testnet, member: Member, *options: str) -> None:
+    """Start a node, and come back once it answers.
+
+    Its process is written down first. Raises what the node said if it ended instead.
+    """
     if member.runs:
         raise ConflictError(f"Node {member.number} runs already.")
-    run_nestmate(member.home, "up", "--detach", *options)
-    pid = int((Path(member.home) / "run" / "node.pid").read_text(encoding="utf-8"))
-    member.process = Process.of(pid)
+    home = Home(Path(member.home))
+    home.prepare_run()
+    log = home.log / "start.log"
+    member.process = spawn(
+        _command(member.home, "up", *options),
+        log,
+        folder=member.home,
+        environment=os.environ | {HOME_VARIABLE: member.home},
+    )
+    net.keep(member)
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while not member.client.is_ready():
+        if not member.runs:
+            raise _told(log.read_bytes(), f"node {member.number} ended")
+        if time.monotonic() > deadline:
+            raise TimedOutError(
+                f"Node {member.number} does not answer within {READY_SECONDS_MAX:g} s.",
+                f"Look into {home.log}.",
+            )
+        time.sleep(READY_POLL_SECONDS)
 
 
 def tell(member: Member, number: signal.Signals) -> None:
@@ -161,47 +225,86 @@ def tell(member: Member, number: signal.Signals) -> None:
         member.process.wait_gone(KILL_AFTER_SECONDS)
 
 
+def stop(member: Member) -> None:
+    """End a node in order, and with force where it takes too long."""
+    process = member.process
+    if process is not None and process.tell(signal.SIGTERM):
+        process.tell(signal.SIGCONT)
+        _see_off(process)
+
+
 def take_down(net: Testnet) -> None:
-    """Stop every node and remove the testnet's folder."""
-    for member in net.members:
-        if member.process is not None:
-            member.process.tell(signal.SIGCONT)
-            member.process.tell(signal.SIGTERM)
-    for member in net.members:
-        process = member.process
-        if process is not None and not process.wait_gone(KILL_AFTER_SECONDS):
-            process.tell(signal.SIGKILL)
-            process.wait_gone(KILL_AFTER_SECONDS)
-    shutil.rmtree(net.folder, ignore_errors=True)
+    """Stop every node and remove what the testnet made, and nothing else."""
+    with undisturbed():
+        processes = [member.process for member in net.members if member.process]
+        for process in processes:
+            process.tell(signal.SIGTERM)
+            process.tell(signal.SIGCONT)
+        for process in processes:
+            _see_off(process)
+        for number in range(1, NODES_MAX + 1):
+            shutil.rmtree(_home(net.folder, number), ignore_errors=True)
+        (net.folder / _STATE).unlink(missing_ok=True)
+        with suppress(OSError):
+            net.folder.rmdir()
 
 
 def run_nestmate(home: str, *words: str) -> dict[str, Any]:
     """Run one command at a home; its JSON answer, or the NodeError it ended with."""
-    command = [sys.executable, "-m", "nestmate", "--home", home, "--json", *words]
     done = subprocess.run(  # noqa: S603 - ourselves
-        command, capture_output=True, timeout=COMMAND_SECONDS_MAX, check=False
+        _command(home, *words),
+        capture_output=True,
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
     )
     if done.returncode != 0:
-        from nestmate.operations.problems import Problem, error_of  # noqa: PLC0415
-
-        try:
-            problem = msgspec.json.decode(done.stderr.splitlines()[-1], type=Problem)
-        except (msgspec.MsgspecError, IndexError):
-            said = done.stderr.decode(errors="replace").strip()
-            raise NodeError(
-                f"{words[0]} ended with {done.returncode}: {said}"
-            ) from None
-        raise error_of(problem)
+        raise _told(done.stderr, f"{words[0]} ended with {done.returncode}")
     answer: dict[str, Any] = msgspec.json.decode(done.stdout)
     return answer
 
 
-def _make(folder: Path, number: int) -> Member:
-    home = str(folder / f"node{number}")
+def _command(home: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", "nestmate", "--home", home, "--json", *words]
+
+
+def _claim_folder(folder: Path) -> None:
+    """Make the folder, or take an empty one; nobody else's is touched."""
+    if (folder / _STATE).exists():
+        raise ConflictError(
+            f"A testnet is there already in {folder}.",
+            "Take it down first: `nestmate testnet down`.",
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{folder} holds other things and is left untouched.",
+            "Name an empty or a new folder with --dir.",
+        )
+    make_private_folder(folder)
+
+
+def _home(folder: Path, number: int) -> Path:
+    return folder / f"node{number}"
+
+
+def _make(net: Testnet, number: int) -> None:
+    home = str(_home(net.folder, number))
     made = run_nestmate(home, "init", "--name", f"node{number}", "--preset", "local")
-    member = Member(number, home, made["address"])
-    start(member)
-    return member
+    start(net, Member(number, home, made["address"]))
+
+
+def _see_off(process: Process) -> None:
+    if not process.wait_gone(KILL_AFTER_SECONDS):
+        process.tell(signal.SIGKILL)
+        process.wait_gone(KILL_AFTER_SECONDS)
+
+
+def _told(said: bytes, what: str) -> NodeError:
+    """The error another process spoke of last, or all it said if that is none."""
+    try:
+        return error_of(msgspec.json.decode(said.splitlines()[-1], type=Problem))
+    except (msgspec.MsgspecError, IndexError):
+        words = said.decode(errors="replace").strip()
+        return NodeError(f"{what}: {words}" if words else f"{what} without a word.")
 
 
 def _edges(count: int, topology: Topology, seed: int) -> Sequence[tuple[int, int]]:
@@ -210,7 +313,7 @@ def _edges(count: int, topology: Topology, seed: int) -> Sequence[tuple[int, int
         case "star":
             return [(number, 1) for number in range(2, count + 1)]
         case "ring":
-            closing = [(1, count)] if count > 2 else []  # noqa: PLR2004 - a ring
+            closing = [(1, count)] if count >= _RING_MIN else []
             return [(number, number - 1) for number in range(2, count + 1)] + closing
         case "random":
             dice = random.Random(seed)  # noqa: S311 - a picture, not a secret

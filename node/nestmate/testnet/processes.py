@@ -7,8 +7,13 @@ of what the processes do.
 
 import os
 import signal
+import subprocess
+import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import msgspec
@@ -16,6 +21,9 @@ import msgspec
 POLL_SECONDS: Final = 0.02
 _START_FIELD: Final = 19  # of what follows the name in /proc/PID/stat; see proc(5)
 _STATE_FIELD: Final = 0
+_ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
+# Our own children, so that they are reaped; others' are reaped by others.
+_children: Final[dict[int, subprocess.Popen[bytes]]] = {}
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -32,13 +40,14 @@ class Process(msgspec.Struct, frozen=True):
     @property
     def runs(self) -> bool:
         """Whether it is still the one we started, and not just a corpse."""
+        _reap(self.pid)
         started = _started(self.pid)
         return started is not None and started == self.started
 
     @property
     def sleeps(self) -> bool:
         """Whether it was stopped by a signal and waits to be resumed."""
-        fields = _stat(self.pid)
+        fields = _stat(self.pid) if self.runs else []
         return bool(fields) and fields[_STATE_FIELD] in {"T", "t"}
 
     def tell(self, number: signal.Signals) -> bool:
@@ -67,9 +76,66 @@ class Process(msgspec.Struct, frozen=True):
         while self.runs:
             if time.monotonic() > deadline:
                 return False
-            _reap(self.pid)
             time.sleep(POLL_SECONDS)
         return True
+
+
+def spawn(
+    command: Sequence[str],
+    log: Path,
+    *,
+    folder: str,
+    environment: Mapping[str, str] | None = None,
+) -> Process:
+    """Start a process that leads a session of its own; its log takes all it says."""
+    with log.open("wb") as file:
+        child = subprocess.Popen(  # noqa: S603 - what the caller wants to run
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            cwd=folder,
+            env=environment,
+        )
+    _children[child.pid] = child
+    return Process.of(child.pid)
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Turn what would end us at once into KeyboardInterrupt, so that we can clean up.
+
+    Outside the main thread, where signals cannot be caught, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no impatient signal cut a clean-up short; it is bounded anyway."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (*_ENDINGS, signal.SIGINT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _stat(pid: int) -> list[str]:
@@ -101,7 +167,6 @@ def _started_elsewhere(pid: int) -> int | None:
 
 
 def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return  # not our child: somebody else reaps it
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        _children.pop(pid, None)
