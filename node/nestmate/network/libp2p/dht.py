@@ -19,7 +19,7 @@ from nestmate.network.libp2p.kadquery import Asker, read_contacts
 from nestmate.network.libp2p.kadserver import KadServer
 from nestmate.network.libp2p.kadtable import BUCKET_PEERS_MAX, Contact, Table
 from nestmate.network.libp2p.library import KadMessage
-from nestmate.network.libp2p.names import Names
+from nestmate.network.libp2p.names import Names, provider_key
 from nestmate.network.presence import newest_presence
 from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.ids import Address, PeerId
@@ -65,14 +65,16 @@ class Dht:
     def provide(self, key: bytes) -> None:
         """Announce a key soon; what does not fit into the queue is left out."""
         try:
-            self._server.providers.add(key, self._host.peer, self._host.places)
-            self._waiting.send_nowait(key)
+            under = provider_key(key)
+            self._server.providers.add(under, self._host.peer, self._host.places)
+            self._waiting.send_nowait(under)
         except trio.WouldBlock:
             self._host.counters.dropped += 1
 
     async def find(self, key: bytes) -> None:
         """Look for providers; always tells ``Found``."""
-        found: dict[PeerId, tuple[Place, ...]] = dict(self._server.providers.of(key))
+        under = provider_key(key)
+        found: dict[PeerId, tuple[Place, ...]] = dict(self._server.providers.of(under))
 
         def heard(contact: Contact, answer: Any) -> bool:
             connection = self._host.connection(contact.peer)
@@ -81,8 +83,8 @@ class Dht:
                     found.setdefault(each.peer, each.places)
             return len(found) > PROVIDERS_WANTED
 
-        question = KadMessage(type=KadMessage.GET_PROVIDERS, key=key)
-        await self._asker.lookup(key, question, heard, WIDTH)
+        question = KadMessage(type=KadMessage.GET_PROVIDERS, key=under)
+        await self._asker.lookup(under, question, heard, WIDTH)
         found.pop(self._host.peer, None)
         providers = tuple(
             (peer, tuple(place.text for place in places))

@@ -14,7 +14,13 @@ from nestmate_protocol.ids import Address, NetworkId
 
 MESHSUB: Final = "/meshsub/1.1.0"
 _TAG_BYTES: Final = 8
+_SHA2_256: Final = b"\x12\x20"  # code and length, as a multihash begins
 _DIGITS: Final = re.compile(rb"[0-9a-f]{64}")
+
+
+def provider_key(key: bytes) -> bytes:
+    """What a provider record stands under: a multihash, or other libp2ps refuse it."""
+    return _SHA2_256 + key
 
 
 @dataclass(frozen=True)
