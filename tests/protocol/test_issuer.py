@@ -380,7 +380,7 @@ def test_the_chain_of_signals_links_and_never_counts_backwards(town, desk):
     signals = [Signal.read(r.fields) for r in desk.ann.sent if r.kind == Kind.SIGNAL]
     records = [r for r in desk.ann.sent if r.kind == Kind.SIGNAL]
     for before, record, after in zip(signals, records, signals[1:], strict=False):
-        assert after.link.prev == record.id
+        assert after.link.prev == record.id.raw
         assert after.link.seq == before.link.seq + 1
         assert after.link.spent > before.link.spent
     desk.ann.boot()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nestmate_protocol.codec import Fields, decode, encode
 from nestmate_protocol.errors import Fault, RemoteError
-from nestmate_protocol.ids import Address, RecordId, TaskId
+from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     DELEGATES_MAX,
     SIGNAL_BYTES_MAX,
@@ -124,7 +124,7 @@ def test_a_signal_with_all_it_may_hold_fits_its_bound():
         body_bytes=len(body),
         delegates=(Address(b"d" * 32),) * DELEGATES_MAX,
         inputs=(TaskId(b"t" * 32),) * (TASK_INPUTS_MAX - 3),
-        link=Link(b"i" * 16, 2**62, RecordId(b"p" * 32), 2**62),
+        link=Link(b"i" * 16, 2**62, b"p" * 32, 2**62),
     )
     made = story.sign_record(
         story.SigningKey(b"s" * 32), story.NETWORK, Kind.SIGNAL, full.fields()

@@ -97,7 +97,7 @@ def signal() -> Vector:
 def signal_full() -> Vector:
     body = shortest()._replace(
         task_class=TaskClass.EXCLUSIVE,
-        link=Link(INCARNATION, 1_800_000_002, RecordId(b"\x41" * 32), 1_510),
+        link=Link(INCARNATION, 1_800_000_002, b"\x41" * 32, 1_510),
         body=None,
         body_hash=sha256(BODY * 100).digest(),
         body_bytes=len(BODY * 100),
@@ -114,7 +114,7 @@ def signal_full() -> Vector:
 
 
 def deposit() -> Vector:
-    link = Link(INCARNATION, 1_800_000_009, RecordId(b"\x44" * 32), 305)
+    link = Link(INCARNATION, 1_800_000_009, b"\x44" * 32, 305)
     body = Deposit(ANN_ADDRESS, KEY, CID_ADDRESS, link.seq, 32, link)
     return shown(CID, "Cid needs Ann's task too, at the urgency of an alert.", body)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.effects import Code, Notify, Refusal, Reply, Scalar
+from nestmate_protocol.effects import Code, Refusal, Reply
 from nestmate_protocol.errors import Fault, LocalError, RemoteError
 from nestmate_protocol.ids import Address, NetworkId, TaskId
 from nestmate_protocol.keys import SigningKey
@@ -30,11 +30,12 @@ from nestmate_protocol.signals.claims import (
 from nestmate_protocol.signals.confirmations import Confirmations
 from nestmate_protocol.signals.desk import Desk, Parts
 from nestmate_protocol.signals.emitter import Emitter
+from nestmate_protocol.signals.events import sensed_event
 from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
 from nestmate_protocol.signals.issuer import Issuer
-from nestmate_protocol.signals.levels import urgency_share, value_of
+from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
-from nestmate_protocol.signals.pen import SEQUENCE_KEY, Pen
+from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, Signal
 from nestmate_protocol.signals.requests import (
     Acknowledged,
@@ -44,8 +45,10 @@ from nestmate_protocol.signals.requests import (
 from nestmate_protocol.signals.response import Speeds
 from nestmate_protocol.signals.shelf import (
     CLAIM_PREFIX,
+    SEQUENCE_KEY,
     TASK_PREFIX,
     read_claim,
+    read_sequence,
     read_task,
 )
 from nestmate_protocol.signals.takers import Takers
@@ -136,7 +139,7 @@ class Board:
 
         Raises LocalError if the store is damaged.
         """
-        self._pen.start(self._reader.get(SEQUENCE_KEY), now)
+        self._pen.start(read_sequence(self._reader.get(SEQUENCE_KEY)), now)
         tasks = [read_task(self._me, v) for _, v in self._reader.scan(TASK_PREFIX)]
         claims = [read_claim(v) for _, v in self._reader.scan(CLAIM_PREFIX)]
         steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
@@ -165,7 +168,8 @@ class Board:
 
         Never raises; what is wrong with it comes back as ``Reject``.
         """
-        return self._settle(self._admit(record, author, age_ms, now), now)
+        steps = self._admit(record, author, age_ms, now)
+        return self._settle(steps, now) if steps else []
 
     def agent_up(self, address: Address, now: Moment) -> list[Outcome]:
         """An agent's node can be reached now: say again what it has not answered."""
@@ -291,11 +295,7 @@ class Board:
             return []
         steps = self._worker.told(author, cell.task, cell.life)
         if sensed is Sensed.NEW:
-            details: dict[str, Scalar] = {
-                "skill": signal.skill,
-                "urgency": urgency_share(signal.urgency_code),
-            }
-            steps.append(Notify("signal.sensed", cell.task, author, details))
+            steps.append(sensed_event(cell.task, signal))
         return steps + self._takers.offered(cell.task, now)
 
     def _other(

@@ -331,7 +331,7 @@ class Field:
         if len(theirs) >= TASKS_PER_AUTHOR_MAX:
             cells = [self._cells[raw] for raw in theirs]
             for cell in cells:
-                if cell.life.stage > Stage.GRANTED or cell.is_gone(now):
+                if cell.life.stage != Stage.OPEN or cell.is_gone(now):
                     self.drop(cell.task)
             if len(self._by_author.get(author.raw, ())) >= TASKS_PER_AUTHOR_MAX:
                 raise RemoteError(Fault.OVER_LIMIT, "tasks of one author")

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
-from nestmate_protocol.effects import Notify, Save, Scalar
+from nestmate_protocol.effects import Save
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
@@ -37,8 +37,9 @@ from nestmate_protocol.signals.claims import (
     Verdict,
 )
 from nestmate_protocol.signals.emitter import Emitter
+from nestmate_protocol.signals.events import task_event
 from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
-from nestmate_protocol.signals.levels import urgency_share, value_of
+from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import TaskClass, task_id
@@ -156,7 +157,7 @@ class Issuer:
             _save(own),
             ToAgent(claim.worker, self._grant(own, claim.worker, now)),
             ToTopic(own.order.skill, public.data, 0, urgent=False),
-            _notify("task.granted", own, self._pen.me),
+            task_event("task.granted", own, self._pen.me),
         ]
 
     def beaten(self, beat: Beat, now: Moment) -> list[Step]:
@@ -196,7 +197,7 @@ class Issuer:
         receipt = self._pen.sign(_receipt(own, result.worker)).data
         return [
             _save(own),
-            _notify("task.done", own, self._pen.me),
+            task_event("task.done", own, self._pen.me),
             ToAgent(result.worker, receipt),
             ToTopic(own.order.skill, receipt, 0, urgent=False),
         ]
@@ -249,7 +250,7 @@ class Issuer:
             steps.append(ToAgent(last, over.data))
         opened_ms = self._runs[own.task.raw].opened_ms
         steps += self._emitter.call(own, opened_ms, now, paid=True)
-        return [*steps, _notify("task.reopened", own, self._pen.me)]
+        return [*steps, task_event("task.reopened", own, self._pen.me)]
 
     def _cancel(self, own: OwnTask, reason: str) -> list[Step]:
         holder = own.holder
@@ -264,7 +265,7 @@ class Issuer:
         return [
             *steps,
             ToTopic(own.order.skill, cancel, 0, urgent=True),
-            _notify("task.cancelled", own, self._pen.me),
+            task_event("task.cancelled", own, self._pen.me),
         ]
 
     def _answer(
@@ -380,14 +381,3 @@ def _receipt(own: OwnTask, holder: Address) -> Receipt:
         size_code=own.order.size_code,
         verdict=Verdict.ACCEPTED,
     )
-
-
-def _notify(kind: str, own: OwnTask, me: Address) -> Notify:
-    details: dict[str, Scalar] = {
-        "skill": own.order.skill,
-        "urgency": urgency_share(own.order.urgency_code),
-        "generation": own.generation,
-        "holder": own.holder.text if own.holder else None,
-        "reason": own.reason,
-    }
-    return Notify(kind, own.task, me, details)

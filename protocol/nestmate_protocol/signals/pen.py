@@ -10,14 +10,12 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.codec import Fields, decode, encode
 from nestmate_protocol.effects import Save
-from nestmate_protocol.ids import Address, NetworkId, RecordId
+from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import Kind, Record, sign_record
-from nestmate_protocol.signals.records import COUNT_MAX, Body, Link
-
-SEQUENCE_KEY = b"s/seq"
+from nestmate_protocol.signals.records import Body, Link
+from nestmate_protocol.signals.shelf import write_sequence
 
 
 class Signable(Protocol):
@@ -47,15 +45,14 @@ class Pen:
         self._device = device
         self._incarnation = incarnation
         self._sequence = 0
-        self._last: RecordId | None = None
+        self._last: bytes | None = None
         self._spent = 0
 
     def __repr__(self) -> str:
         return f"<Pen of {self.me.short} at {self._sequence}>"
 
-    def start(self, saved: bytes | None, now: Moment) -> None:
-        """Begin this incarnation's chain; ``saved`` is what ``spend`` last saved."""
-        last = Fields(decode(saved)).integer(0, 0, COUNT_MAX) if saved else 0
+    def start(self, last: int, now: Moment) -> None:
+        """Begin this incarnation's chain after ``last``, the number last saved."""
         self._sequence = max(last, now.wall_ms // 1_000)
 
     def sign(self, body: Signable) -> Record:
@@ -71,6 +68,5 @@ class Pen:
         )
         body = write(link)
         record = self.sign(body)
-        self._sequence, self._last, self._spent = link.seq, record.id, link.spent
-        saved = (SEQUENCE_KEY, encode([self._sequence]))
-        return body, record, Save((saved,), durable=False)
+        self._sequence, self._last, self._spent = link.seq, record.id.raw, link.spent
+        return body, record, Save((write_sequence(link.seq),), durable=False)

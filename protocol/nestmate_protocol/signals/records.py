@@ -68,13 +68,13 @@ class Link(NamedTuple):
     """A record's place in its author's spending chain of one incarnation.
 
     ``seq`` grows by one per link and never falls, not even from one incarnation to
-    the next; ``prev`` is None in the first; ``spent`` is the sum so far, in
-    hundredths of a credit.
+    the next; ``prev`` is the id of the record before, None in the first; ``spent`` is
+    the sum so far, in hundredths of a credit.
     """
 
     incarnation: bytes
     seq: int
-    prev: RecordId | None
+    prev: bytes | None
     spent: int
 
 
@@ -130,7 +130,7 @@ class Signal(NamedTuple):
                 8: self.lease_seconds,
                 9: link.incarnation,
                 10: link.seq,
-                11: link.prev.raw if link.prev else None,
+                11: link.prev,
                 12: link.spent,
                 13: self.body,
                 14: self.body_hash,
@@ -209,7 +209,7 @@ class Deposit:
                 5: self.amount_code,
                 6: link.incarnation,
                 7: link.seq,
-                8: link.prev.raw if link.prev else None,
+                8: link.prev,
                 9: link.spent,
             }
         )
@@ -237,7 +237,7 @@ def _link(fields: Fields, first: int) -> Link:
     return Link(
         fields.octets(first, INCARNATION_BYTES, INCARNATION_BYTES),
         fields.integer(first + 1, 0, COUNT_MAX),
-        fields.identifier_or(first + 2, RecordId, None),
+        fields.octets_or(first + 2, None, ID_BYTES, ID_BYTES),
         fields.integer(first + 3, 0, COUNT_MAX),
     )
 

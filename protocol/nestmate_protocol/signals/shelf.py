@@ -36,6 +36,7 @@ from nestmate_protocol.signals.requests import TaskStatus
 
 TASK_PREFIX: Final = b"s/t/"
 CLAIM_PREFIX: Final = b"s/c/"
+SEQUENCE_KEY: Final = b"s/seq"
 _STATUSES: Final = tuple(TaskStatus)
 
 
@@ -113,6 +114,19 @@ def task_key(task: TaskId) -> bytes:
 def claim_key(task: TaskId) -> bytes:
     """Where a claim of this node lies."""
     return CLAIM_PREFIX + task.raw
+
+
+def write_sequence(sequence: int) -> tuple[bytes, bytes]:
+    """The last sequence number of this agent's chains as a key and a value."""
+    return SEQUENCE_KEY, encode([sequence])
+
+
+def read_sequence(data: bytes | None) -> int:
+    """The sequence number in a value, 0 if there is none; LocalError if damaged."""
+    try:
+        return Fields(decode(data)).integer(0, 0, COUNT_MAX) if data else 0
+    except RemoteError as damage:
+        raise _damaged("a sequence number", damage) from damage
 
 
 def write_task(own: OwnTask) -> tuple[bytes, bytes]:

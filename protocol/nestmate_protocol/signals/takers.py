@@ -18,6 +18,7 @@ from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import TAKERS_WAITING_MAX
 from nestmate_protocol.signals.alarms import Alarms
 from nestmate_protocol.signals.courier import pause_ms
+from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Field, Stage
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Listen
@@ -148,8 +149,8 @@ class Takers:
         mine = [t for t in self._takers.values() if t.claiming == task]
         for taker in mine or self._idle(claim.skill):
             self.abandon(taker.request)
-            tenure = self._worker.tenures[task.raw]
-            return [Reply(taker.request, claim_view(claim, tenure, now))]
+            view = claim_view(claim, self._worker.tenures[task.raw], now)
+            return [claim_event("claim.granted", claim), Reply(taker.request, view)]
         gone = self._worker.release(task, NOT_WANTED, b"", now, failed=False)
         return gone[1]
 

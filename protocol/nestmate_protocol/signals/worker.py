@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final, TypeVar, assert_never
 
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.effects import Notify, Save, Scalar
+from nestmate_protocol.effects import Save
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     CLAIMS_HELD_MAX,
@@ -24,8 +24,9 @@ from nestmate_protocol.limits import (
 from nestmate_protocol.signals.alarms import Alarms
 from nestmate_protocol.signals.claims import Beat, Claim, Done, Lease, Release
 from nestmate_protocol.signals.courier import Courier, Parcel, pause_ms
+from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Life, Stage
-from nestmate_protocol.signals.levels import urgency_share, value_of
+from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import ToAgent
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Signal, TaskClass
@@ -318,16 +319,18 @@ class Worker:
         self.tenures[raw] = Tenure(now.mono_ms, until_ms)
         _watch(self._alarms, claim, until_ms)
         self._courier.drop(want.task)
-        return [
-            Save((write_claim(claim),)),
-            _notify("claim.granted", claim, ""),
-            Won(want.task),
-        ]
+        return [Save((write_claim(claim),)), Won(want.task)]
 
     def _renewed(self, claim: HeldClaim, lease: Lease) -> None:
-        """A lease for our last beat starts the term at that beat."""
+        """A lease for our last beat starts the term at that beat.
+
+        One for a later beat than we know of was asked for before a restart.
+        """
         tenure = self.tenures.get(claim.task.raw)
-        if tenure is None or lease.renewal != tenure.beats or not tenure.beats:
+        if tenure is not None and lease.renewal > tenure.beats:
+            tenure = replace(tenure, beats=lease.renewal)
+            self.tenures[claim.task.raw] = tenure
+        if tenure is None or lease.renewal != tenure.beats or not tenure.beat_ms:
             return
         until_ms = tenure.beat_ms + lease.lease_seconds * 1_000
         if until_ms > tenure.until_ms:
@@ -343,10 +346,10 @@ class Worker:
         self._courier.drop(claim.task)
         steps: list[Step] = [Save(((claim_key(claim.task), None),), durable=False)]
         if lost:
-            steps.append(_notify("claim.lost", claim, lost))
+            steps.append(claim_event("claim.lost", claim, lost))
             return [*steps, Missed(claim.task, lost)]
         _remember(self.settled, raw, claim.generation)
-        return [*steps, _notify("claim.settled", claim, ""), Confirmed(claim.task)]
+        return [*steps, claim_event("claim.settled", claim), Confirmed(claim.task)]
 
     def _post(
         self, claim: HeldClaim, body: Done | Release, keep_ms: int, now: Moment
@@ -420,16 +423,6 @@ def _release(
     return Release(
         claim.task, me, claim.generation, reason, partial or None, failed=failed
     )
-
-
-def _notify(kind: str, claim: HeldClaim, reason: str) -> Notify:
-    details: dict[str, Scalar] = {
-        "skill": claim.skill,
-        "urgency": urgency_share(claim.urgency_code),
-        "generation": claim.generation,
-        "reason": reason,
-    }
-    return Notify(kind, claim.task, claim.issuer, details)
 
 
 def _remember(memory: dict[bytes, _Kept], raw: bytes, what: _Kept) -> None:
