@@ -114,19 +114,9 @@ def run(arguments: Arguments) -> int:
         return _INTERRUPTED
     except NodeError as error:
         return show_error(error, as_json=arguments.json)
-    except BrokenPipeError:
-        _read_no_further()
-        return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-def _read_no_further() -> None:
-    """Whoever read our output has seen enough; what is left goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _usage(mistake: click.UsageError) -> UsageError:

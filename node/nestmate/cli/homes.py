@@ -24,7 +24,7 @@ from nestmate.config import (
     parse_config,
     write_config,
 )
-from nestmate.errors import UsageError
+from nestmate.errors import HomeError, UsageError
 from nestmate.home import Home
 
 PASSPHRASE_CHARS_MAX = 1_024
@@ -91,7 +91,7 @@ def init(  # noqa: PLR0917 - click hands options over by name
         config = replace(config, listen=listen)
     if network:
         config = replace(config, network=network)
-    parse_config(format_config(config))
+    _check(config)
     home = home_of(arguments)
     made = initialise(home, config, passphrase=read_passphrase(passphrase_file))
     address = made.identity.address.text
@@ -216,6 +216,7 @@ def config_set(arguments: Arguments, setting: str, value: str) -> None:
     else:
         fresh: dict[str, Any] = {field: tuple(new) if isinstance(new, list) else new}
         changed = replace(config, **fresh)
+    _check(changed)
     write_config(home.config, changed)
     if arguments.json:
         show_json({setting: new})
@@ -232,6 +233,21 @@ def config_path(arguments: Arguments) -> None:
         show_json({"path": str(path)})
     else:
         show_lines(str(path))
+
+
+def _check(config: Config) -> None:
+    """Raise UsageError for settings that could not be read back."""
+    for name, value in _flat(config).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.isprintable():
+                raise UsageError(
+                    f"The setting {name} is {text[:40]!r}, which cannot be printed.",
+                    "Leave such characters away.",
+                )
+    try:
+        parse_config(format_config(config))
+    except HomeError as error:
+        raise UsageError(f"The setting {error}", error.hint) from error
 
 
 def _flat(config: Config) -> dict[str, Any]:

@@ -59,8 +59,9 @@ def show_error(error: NodeError, *, as_json: bool) -> int:
 
         lines = [msgspec.json.encode(problem_of(error)).decode()]
     else:
-        lines = [line for line in (str(error), error.hint) if line]
-    sys.stderr.write("".join(line.translate(_STEERING) + "\n" for line in lines))
+        lines = [line[:1].upper() + line[1:] for line in (str(error), error.hint)]
+    text = "".join(line.translate(_STEERING) + "\n" for line in lines if line)
+    sys.stderr.write(text)
     return error.exit_code
 
 
