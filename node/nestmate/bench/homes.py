@@ -1,0 +1,64 @@
+"""Homes for benches: one node or five, made and ended as people would do it.
+
+This file measures nothing.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nestmate.errors import TimedOutError
+from nestmate.testnet.net import Testnet, make_testnet, run_nestmate, take_down
+from nestmate.testnet.processes import ending_in_order
+
+MEET_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.05
+
+
+@contextmanager
+def running_nodes(count: int) -> Iterator[Testnet]:
+    """So many nodes that are all connected to each other."""
+    with ending_in_order(), _folder() as folder:
+        net = make_testnet(folder / "net", count)
+        try:
+            deadline = time.monotonic() + MEET_SECONDS_MAX
+            while any(each.client.status().peers < count - 1 for each in net.members):
+                if time.monotonic() > deadline:
+                    raise TimedOutError("The nodes did not find each other in time.")
+                time.sleep(POLL_SECONDS)
+            yield net
+        finally:
+            take_down(net)
+
+
+@contextmanager
+def empty_home() -> Iterator[str]:
+    """A home in which no node runs."""
+    with _folder() as folder:
+        home = folder / "home"
+        run_nestmate(str(home), "init")
+        yield str(home)
+
+
+def seconds_of(command: Sequence[str]) -> float:
+    """How long a command takes by the clock on the wall, from start to end."""
+    began = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)  # noqa: S603 - our own
+    return time.perf_counter() - began
+
+
+def python_alone() -> list[str]:
+    """The command of a Python that does nothing."""
+    return [sys.executable, "-c", "pass"]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(
+        prefix="nm-bench-", ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
