@@ -16,7 +16,7 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Notify, Reply, Save
 from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SigningKey
-from nestmate_protocol.records import Record, open_record, sign_record
+from nestmate_protocol.records import Kind, Record, open_record, sign_record
 from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.outcomes import Reject, ToAble, ToAgent, ToTopic
 
@@ -95,6 +95,10 @@ class Agent:
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events]
 
+    def count(self, kind: Kind) -> int:
+        """How often it said a record of this kind."""
+        return sum(record.kind == kind for record in self.sent)
+
     def carry_out(self, outcomes: list) -> None:
         for outcome in outcomes:
             match outcome:
@@ -131,6 +135,10 @@ class Town:
             self.agents[name] = Agent(name, self)
             self.agents[name].boot()
         return [self.agents[name] for name in names]
+
+    def lose(self, *kinds: Kind) -> None:
+        """From now on records of these kinds get lost."""
+        self.lost = lambda _, record, __: record.kind in kinds
 
     def ask_later(self, agent: Agent, body: object) -> int:
         request = next(self.count)
@@ -195,3 +203,21 @@ class Town:
 def town() -> Town:
     """An empty town; ``town.add("ann", "bob")`` makes agents."""
     return Town()
+
+
+@pytest.fixture
+def ann(town: Town) -> Agent:
+    """Ann, in a town with Bob and Cid."""
+    return town.add("ann", "bob", "cid")[0]
+
+
+@pytest.fixture
+def bob(town: Town, ann: Agent) -> Agent:
+    """Bob, in a town with Ann and Cid."""
+    return town.agents["bob"]
+
+
+@pytest.fixture
+def cid(town: Town, ann: Agent) -> Agent:
+    """Cid, in a town with Ann and Bob."""
+    return town.agents["cid"]

@@ -35,21 +35,6 @@ JOB = DepositTask("dig", 0.6, b"a hole", size_seconds=10)
 DIG = TakeTask(skill="dig", wait_seconds=20)
 
 
-@pytest.fixture
-def ann(town):
-    return town.add("ann", "bob", "cid")[0]
-
-
-@pytest.fixture
-def bob(town, ann):
-    return town.agents["bob"]
-
-
-@pytest.fixture
-def cid(town, ann):
-    return town.agents["cid"]
-
-
 def listed(agent, **wishes):
     return [view.task for view in agent.ask(ListSignals(**wishes)).tasks]
 
@@ -265,6 +250,14 @@ class Storm:
         self.loss = 0.3
         town.lost = lambda *_: self.dice.random() < self.loss
 
+    def begin(self):
+        """Twenty tasks of two issuers, of all urgencies, two of them exclusive."""
+        return [
+            (issuer, issuer.ask(replace(JOB, urgency=u / 10, exclusive=u == 9)).task)
+            for issuer in self.agents[:2]
+            for u in range(10)
+        ]
+
     def step(self):
         self.town.delay_ms = self.dice.choice((0, 20, 400, 3_000))
         self.town.wait(self.dice.choice((0.1, 1, 4)))
@@ -314,22 +307,16 @@ def test_in_a_storm_every_task_has_one_result_and_its_fence_is_the_holders(
     town, seed, number
 ):
     storm = Storm(town, seed * 1_000 + number)
-    tasks = [
-        (issuer, issuer.ask(replace(JOB, urgency=u / 10, exclusive=u == 9)).task)
-        for issuer in storm.agents[:2]
-        for u in range(10)
-    ]
-    for _ in range(40):
-        storm.step()
-    storm.loss = 0.0
-    for _ in range(150):
+    tasks = storm.begin()
+    for step in range(190):
+        storm.loss = 0.3 if step < 40 else 0.0
         storm.step()
     assert storm.done(tasks), f"seed {seed}"
+    names = {agent.address: agent.name for agent in storm.agents}
     for issuer, task in tasks:
         view = issuer.ask(ShowTask(task))
         told = [e for e in issuer.events if (e.kind, e.task) == ("task.done", task)]
         assert len(told) == 1
-        names = {agent.address: agent.name for agent in storm.agents}
         assert view.result == f"{names[view.holder]}{view.generation}".encode()
 
 

@@ -26,11 +26,10 @@ from nestmate_protocol.signals.requests import (
 JOB = DepositTask("dig", 0.6, b"a hole", size_seconds=10)
 
 
-@pytest.fixture
-def ann(town):
-    """An issuer among others who hear its signals; what they say is up to the test."""
-    town.lost = lambda _, record, __: record.kind != Kind.SIGNAL
-    return town.add("ann", "bob", "cid")[0]
+@pytest.fixture(autouse=True)
+def silence(town):
+    """Others hear Ann's signals and nothing else; what they say is up to the test."""
+    town.lose(*(kind for kind in Kind if kind != Kind.SIGNAL))
 
 
 class Desk:

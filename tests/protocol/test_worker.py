@@ -5,18 +5,16 @@ from hashlib import sha256
 
 import pytest
 
-from nestmate_protocol.effects import Code, Notify, Refusal, Reply, Save
+from nestmate_protocol.effects import Code, Refusal, Reply, Save
 from nestmate_protocol.limits import (
     CLAIMS_HELD_MAX,
     RESULT_BYTES_MAX,
-    TAKERS_WAITING_MAX,
 )
 from nestmate_protocol.records import Kind
 from nestmate_protocol.signals.claims import Cancel, Done, Lease, Receipt, Verdict
 from nestmate_protocol.signals.outcomes import ToAgent
 from nestmate_protocol.signals.requests import (
     Acknowledged,
-    ClaimView,
     DepositTask,
     FailClaim,
     FinishClaim,
@@ -33,187 +31,8 @@ JOB = DepositTask("dig", 0.6, b"a hole", size_seconds=10)
 DIG = TakeTask(skill="dig", wait_seconds=60)
 
 
-@pytest.fixture
-def ann(town):
-    return town.add("ann", "bob", "cid")[0]
-
-
-@pytest.fixture
-def bob(town, ann):
-    return town.agents["bob"]
-
-
-@pytest.fixture
-def cid(town, ann):
-    return town.agents["cid"]
-
-
-def cut(town, *kinds):
-    """From now on records of these kinds get lost."""
-    town.lost = lambda _, record, __: record.kind in kinds
-
-
-def count(agent, kind):
-    return sum(record.kind == kind for record in agent.sent)
-
-
 def status(agent, task):
     return agent.ask(ShowTask(task)).status
-
-
-def test_a_taker_gets_the_task_that_is_there_already(ann, bob):
-    task = ann.ask(JOB).task
-    claim = bob.ask(DIG)
-    assert isinstance(claim, ClaimView)
-    assert (claim.task, claim.generation, claim.body) == (task, 1, b"a hole")
-    assert bob.kinds() == ["signal.sensed", "claim.granted"]
-
-
-def test_a_taker_that_waits_gets_the_first_task_that_comes(town, ann, bob):
-    request = town.ask_later(bob, DIG)
-    town.wait(30)
-    task = ann.ask(JOB).task
-    assert bob.replies[request].task == task
-
-
-def test_a_lease_is_saved_before_it_is_shown(town, ann, bob):
-    cut(town, Kind.LEASE)
-    task = ann.ask(JOB).task
-    town.ask_later(bob, DIG)
-    lease = next(r for r in ann.sent if r.kind == Kind.LEASE)
-    outcomes = bob.board.admit(lease, ann.address, 0, town.now)
-    assert [type(each) for each in outcomes] == [Save, Notify, Reply]
-    assert outcomes[0].durable
-    assert outcomes[2].response.task == task
-
-
-def test_of_two_takers_on_one_node_each_gets_its_own_task(town, ann, bob):
-    first, second = town.ask_later(bob, DIG), town.ask_later(bob, DIG)
-    tasks = {ann.ask(JOB).task, ann.ask(JOB).task}
-    assert {bob.replies[first].task, bob.replies[second].task} == tasks
-
-
-def test_of_two_workers_one_gets_the_task_and_the_other_goes_on_waiting(
-    town, ann, bob, cid
-):
-    requests = [(agent, town.ask_later(agent, DIG)) for agent in (bob, cid)]
-    ann.ask(JOB)
-    answers = [agent.replies.get(request) for agent, request in requests]
-    assert sum(isinstance(answer, ClaimView) for answer in answers) == 1
-    ann.ask(JOB)
-    assert all(request in agent.replies for agent, request in requests)
-
-
-def test_the_urgent_task_is_taken_first_and_the_short_one_before_the_long_one(ann, bob):
-    jobs = [(0.1, 10), (0.9, 10), (0.9, 100)]
-    tasks = [ann.ask(replace(JOB, urgency=u, size_seconds=s)).task for u, s in jobs]
-    taken = [bob.ask(DIG).task for _ in jobs]
-    assert taken == [tasks[1], tasks[2], tasks[0]]
-
-
-def test_a_slow_agent_holds_back_until_the_task_is_as_old_as_its_loss(town, ann, bob):
-    bob.board._speeds.learn(bob.address, "dig", 1, 4)  # half as fast as unknown ones
-    for number in range(5):
-        other = type(bob.address)(sha256(b"%d" % number).digest())
-        bob.board._speeds.learn(other, "dig", 1, 1)
-    request = town.ask_later(bob, DIG)
-    ann.ask(JOB)  # 10 s at speed one, 20 s here
-    town.wait(9)
-    assert request not in bob.replies
-    town.wait(2)
-    assert isinstance(bob.replies[request], ClaimView)
-
-
-def test_a_named_task_can_be_taken_if_it_is_open_and_known(ann, bob, cid):
-    task = ann.ask(JOB).task
-    assert bob.ask(TakeTask(task=task)).task == task
-    assert cid.ask(TakeTask(task=task)).code is Code.CONFLICT
-    missing = type(task)(b"?" * 32)
-    assert cid.ask(TakeTask(task=missing)).code is Code.NOT_FOUND
-
-
-def test_whoever_names_a_task_that_another_gets_is_told_so(town, ann, bob, cid):
-    task = ann.ask(JOB).task
-    town.delay_ms = 10
-    first = town.ask_later(bob, TakeTask(task=task))
-    second = town.ask_later(cid, TakeTask(task=task))
-    town.wait(1)
-    assert isinstance(bob.replies[first], ClaimView)
-    assert cid.replies[second].code is Code.CONFLICT
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [TakeTask(), TakeTask(skill="a\nb"), replace(DIG, task="?", skill="dig")],
-)
-def test_a_taker_that_does_not_say_what_it_wants_is_refused(bob, wrong):
-    assert bob.ask(wrong).code is Code.INVALID
-
-
-def test_a_taker_whose_time_is_up_is_told_so(town, bob):
-    request = town.ask_later(bob, replace(DIG, wait_seconds=5))
-    town.wait(4.9)
-    assert request not in bob.replies
-    town.wait(0.2)
-    assert bob.replies[request].code is Code.TIMED_OUT
-
-
-def test_only_so_many_takers_wait_at_once(town, bob):
-    for _ in range(TAKERS_WAITING_MAX):
-        town.ask_later(bob, DIG)
-    assert bob.ask(DIG).code is Code.BUSY
-
-
-def test_a_claim_without_answer_makes_room_for_the_next_task(town, ann, bob, cid):
-    urgent = ann.ask(replace(JOB, urgency=1.0)).task
-    other = cid.ask(replace(JOB, urgency=0.1)).task
-    ann.away = True
-    request = town.ask_later(bob, DIG)
-    town.wait(1.9)
-    assert request not in bob.replies
-    town.wait(0.2)
-    assert bob.replies[request].task == other
-    assert urgent != other
-
-
-def test_a_named_claim_is_said_again_with_growing_pauses(town, ann, bob):
-    task = ann.ask(JOB).task
-    ann.away = True
-    town.ask_later(bob, TakeTask(task=task, wait_seconds=40))
-    town.wait(31)
-    assert count(bob, Kind.CLAIM) == 5  # after 0, 2, 6, 14 and 30 seconds
-    town.wait(10)
-    assert list(bob.replies.values())[-1].code is Code.TIMED_OUT
-
-
-def test_a_lease_that_comes_late_goes_to_whoever_still_waits(town, ann, bob):
-    task = ann.ask(JOB).task
-    cut(town, Kind.LEASE)
-    request = town.ask_later(bob, DIG)
-    town.wait(2.5)
-    assert request not in bob.replies
-    lease = next(r for r in ann.sent if r.kind == Kind.LEASE)
-    town.deliver(bob, lease, "ann")
-    assert bob.replies[request].task == task
-
-
-def test_a_lease_nobody_waits_for_any_more_is_given_back(town, ann, bob):
-    task = ann.ask(JOB).task
-    town.delay_ms = 100
-    request = town.ask_later(bob, DIG)
-    bob.carry_out(bob.board.abandon(request, town.now))
-    town.wait(1)
-    assert request not in bob.replies
-    assert count(bob, Kind.RELEASE) == 1
-    assert (status(ann, task), ann.ask(ShowTask(task)).generation) == ("open", 2)
-
-
-def test_a_lease_nobody_asked_for_is_given_back(town, ann, bob):
-    task = ann.ask(JOB).task
-    lease = town.sign("ann", Lease(task, 1, bob.address, 15, 0, None, 0))
-    town.deliver(bob, lease, "ann")
-    assert count(bob, Kind.RELEASE) == 1
-    assert bob.ask(ListClaims()).claims == ()
 
 
 def test_a_lease_is_shown_with_what_is_left_of_it_counted_from_the_claim(
@@ -315,11 +134,11 @@ def test_a_result_is_said_again_until_the_receipt_comes_whatever_gets_lost(
 ):
     task = ann.ask(JOB).task
     bob.ask(DIG)
-    cut(town, Kind.RECEIPT)
+    town.lose(Kind.RECEIPT)
     bob.ask(FinishClaim(task, b"dug"))
     town.wait(40)
-    assert count(bob, Kind.DONE) == 5
-    cut(town)
+    assert bob.count(Kind.DONE) == 5
+    town.lose()
     town.wait(60)
     assert "claim.settled" in bob.kinds()
     assert ann.kinds().count("task.done") == 1
@@ -356,7 +175,7 @@ def test_finishing_twice_is_finishing_once(ann, bob):
     assert bob.ask(FinishClaim(task, b"dug")) == Acknowledged(task, 1)
     assert bob.ask(FinishClaim(task, b"dug")) == Acknowledged(task, 1)
     assert bob.ask(FinishClaim(task, b"filled")).code is Code.CONFLICT
-    assert count(bob, Kind.DONE) == 1
+    assert bob.count(Kind.DONE) == 1
 
 
 def test_finishing_again_after_the_receipt_is_still_fine(ann, bob):
@@ -398,14 +217,14 @@ def test_a_released_task_goes_to_another_with_what_was_achieved(ann, bob, cid):
 def test_a_release_is_said_again_until_the_issuer_has_heard_it(town, ann, bob):
     task = ann.ask(JOB).task
     bob.ask(DIG)
-    cut(town, Kind.RELEASE)
+    town.lose(Kind.RELEASE)
     bob.ask(ReleaseClaim(task))
-    cut(town)
+    town.lose()
     town.wait(2.1)
     assert ann.ask(ShowTask(task)).generation == 2
-    sent = count(bob, Kind.RELEASE)
+    sent = bob.count(Kind.RELEASE)
     town.wait(10)
-    assert count(bob, Kind.RELEASE) == sent
+    assert bob.count(Kind.RELEASE) == sent
 
 
 def test_a_task_that_failed_here_is_not_taken_here_again(town, ann, bob, cid):
@@ -442,10 +261,10 @@ def test_after_a_restart_an_exclusive_lease_stays_because_its_work_may_have_begu
 
 def test_a_lost_lease_of_an_exclusive_task_does_not_strand_it(town, ann, bob, cid):
     task = ann.ask(replace(JOB, exclusive=True)).task
-    cut(town, Kind.LEASE)
+    town.lose(Kind.LEASE)
     town.ask_later(bob, replace(DIG, wait_seconds=1))
     town.wait(5)
-    cut(town)
+    town.lose()
     assert status(ann, task) is TaskStatus.GRANTED
     town.wait(15)
     assert status(ann, task) is TaskStatus.OPEN
@@ -460,12 +279,12 @@ def test_a_long_body_comes_with_the_lease_and_must_be_the_promised_one(town, ann
 
 def test_a_body_that_is_not_the_promised_one_is_not_worked_on(town, ann, bob):
     task = ann.ask(replace(JOB, body=b"x" * 5_000)).task
-    cut(town, Kind.LEASE)
+    town.lose(Kind.LEASE)
     request = town.ask_later(bob, TakeTask(task=task))
     lie = Lease(task, 1, bob.address, 15, 0, b"y" * 5_000, 0)
     town.deliver(bob, town.sign("ann", lie), "ann")
     assert isinstance(bob.replies[request], Refusal)
-    assert count(bob, Kind.RELEASE) == 1
+    assert bob.count(Kind.RELEASE) == 1
 
 
 def test_our_own_tasks_can_be_worked_here_as_well(town, ann):

@@ -7,6 +7,8 @@ were set. This file knows nothing of what is done when one rings.
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
+from nestmate_protocol.limits import ASK_SECONDS_MAX
+
 _SLACK: Final = 64
 _Key = TypeVar("_Key")
 
@@ -59,3 +61,8 @@ class Alarms(Generic[_Key]):
                 return due
             heappop(self._heap)
         return None
+
+
+def wait_ms(seconds: float) -> int:
+    """How long a caller may wait at most, whatever it asked for, in ms."""
+    return round(1_000 * min(ASK_SECONDS_MAX, max(0.0, seconds)))

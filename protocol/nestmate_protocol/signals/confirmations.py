@@ -6,7 +6,7 @@ This file knows no task; it only keeps who waits, for what, and until when.
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code, Refusal, Reply
 from nestmate_protocol.ids import TaskId
-from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.alarms import Alarms, wait_ms
 from nestmate_protocol.signals.requests import Acknowledged
 from nestmate_protocol.signals.upshots import Step
 
@@ -28,7 +28,7 @@ class Confirmations:
     ) -> None:
         """Begin to wait for the receipt of a finished task."""
         self._waiting[request] = task
-        self._alarms.set(request, now.mono_ms + round(1_000 * wait_seconds))
+        self._alarms.set(request, now.mono_ms + wait_ms(wait_seconds))
 
     def abandon(self, request: int) -> None:
         """Nobody waits under this request any more."""

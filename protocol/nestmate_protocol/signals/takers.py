@@ -16,7 +16,7 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code, Refusal, Reply
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import TAKERS_WAITING_MAX
-from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.alarms import Alarms, wait_ms
 from nestmate_protocol.signals.courier import pause_ms
 from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Field, Stage
@@ -102,7 +102,7 @@ class Takers:
             raise busy(f"{TAKERS_WAITING_MAX} takers wait on this node already.")
         if (body.task is None) == (not body.skill):
             raise invalid("Name a task to take, or a skill.", "Not both, not neither.")
-        until_ms = now.mono_ms + round(1_000 * max(0.0, body.wait_seconds))
+        until_ms = now.mono_ms + wait_ms(body.wait_seconds)
         if body.task is not None:
             cell = self._claimable(body.task)
             taker = Taker(request, cell.signal.skill, cell.task)

@@ -1,0 +1,190 @@
+"""Takers: whoever waits for work gets the best task there is, or is told why not."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+
+from nestmate_protocol.effects import Code, Notify, Reply, Save
+from nestmate_protocol.limits import (
+    ASK_SECONDS_MAX,
+    TAKERS_WAITING_MAX,
+)
+from nestmate_protocol.records import Kind
+from nestmate_protocol.signals.claims import Lease
+from nestmate_protocol.signals.requests import (
+    ClaimView,
+    DepositTask,
+    ListClaims,
+    ShowTask,
+    TakeTask,
+)
+
+JOB = DepositTask("dig", 0.6, b"a hole", size_seconds=10)
+DIG = TakeTask(skill="dig", wait_seconds=60)
+
+
+def status(agent, task):
+    return agent.ask(ShowTask(task)).status
+
+
+def test_a_taker_gets_the_task_that_is_there_already(ann, bob):
+    task = ann.ask(JOB).task
+    claim = bob.ask(DIG)
+    assert isinstance(claim, ClaimView)
+    assert (claim.task, claim.generation, claim.body) == (task, 1, b"a hole")
+    assert bob.kinds() == ["signal.sensed", "claim.granted"]
+
+
+def test_a_taker_that_waits_gets_the_first_task_that_comes(town, ann, bob):
+    request = town.ask_later(bob, DIG)
+    town.wait(30)
+    task = ann.ask(JOB).task
+    assert bob.replies[request].task == task
+
+
+def test_a_lease_is_saved_before_it_is_shown(town, ann, bob):
+    town.lose(Kind.LEASE)
+    task = ann.ask(JOB).task
+    town.ask_later(bob, DIG)
+    lease = next(r for r in ann.sent if r.kind == Kind.LEASE)
+    outcomes = bob.board.admit(lease, ann.address, 0, town.now)
+    assert [type(each) for each in outcomes] == [Save, Notify, Reply]
+    assert outcomes[0].durable
+    assert outcomes[2].response.task == task
+
+
+def test_of_two_takers_on_one_node_each_gets_its_own_task(town, ann, bob):
+    first, second = town.ask_later(bob, DIG), town.ask_later(bob, DIG)
+    tasks = {ann.ask(JOB).task, ann.ask(JOB).task}
+    assert {bob.replies[first].task, bob.replies[second].task} == tasks
+
+
+def test_of_two_workers_one_gets_the_task_and_the_other_goes_on_waiting(
+    town, ann, bob, cid
+):
+    requests = [(agent, town.ask_later(agent, DIG)) for agent in (bob, cid)]
+    ann.ask(JOB)
+    answers = [agent.replies.get(request) for agent, request in requests]
+    assert sum(isinstance(answer, ClaimView) for answer in answers) == 1
+    ann.ask(JOB)
+    assert all(request in agent.replies for agent, request in requests)
+
+
+def test_the_urgent_task_is_taken_first_and_the_short_one_before_the_long_one(ann, bob):
+    jobs = [(0.1, 10), (0.9, 10), (0.9, 100)]
+    tasks = [ann.ask(replace(JOB, urgency=u, size_seconds=s)).task for u, s in jobs]
+    taken = [bob.ask(DIG).task for _ in jobs]
+    assert taken == [tasks[1], tasks[2], tasks[0]]
+
+
+def test_a_slow_agent_holds_back_until_the_task_is_as_old_as_its_loss(town, ann, bob):
+    bob.board._speeds.learn(bob.address, "dig", 1, 4)  # half as fast as unknown ones
+    for number in range(5):
+        other = type(bob.address)(sha256(b"%d" % number).digest())
+        bob.board._speeds.learn(other, "dig", 1, 1)
+    request = town.ask_later(bob, DIG)
+    ann.ask(JOB)  # 10 s at speed one, 20 s here
+    town.wait(9)
+    assert request not in bob.replies
+    town.wait(2)
+    assert isinstance(bob.replies[request], ClaimView)
+
+
+def test_a_named_task_can_be_taken_if_it_is_open_and_known(ann, bob, cid):
+    task = ann.ask(JOB).task
+    assert bob.ask(TakeTask(task=task)).task == task
+    assert cid.ask(TakeTask(task=task)).code is Code.CONFLICT
+    missing = type(task)(b"?" * 32)
+    assert cid.ask(TakeTask(task=missing)).code is Code.NOT_FOUND
+
+
+def test_whoever_names_a_task_that_another_gets_is_told_so(town, ann, bob, cid):
+    task = ann.ask(JOB).task
+    town.delay_ms = 10
+    first = town.ask_later(bob, TakeTask(task=task))
+    second = town.ask_later(cid, TakeTask(task=task))
+    town.wait(1)
+    assert isinstance(bob.replies[first], ClaimView)
+    assert cid.replies[second].code is Code.CONFLICT
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [TakeTask(), TakeTask(skill="a\nb"), replace(DIG, task="?", skill="dig")],
+)
+def test_a_taker_that_does_not_say_what_it_wants_is_refused(bob, wrong):
+    assert bob.ask(wrong).code is Code.INVALID
+
+
+def test_a_taker_whose_time_is_up_is_told_so(town, bob):
+    request = town.ask_later(bob, replace(DIG, wait_seconds=5))
+    town.wait(4.9)
+    assert request not in bob.replies
+    town.wait(0.2)
+    assert bob.replies[request].code is Code.TIMED_OUT
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300, float("nan"), -1.0])
+def test_no_taker_waits_for_ever_or_for_nothing_at_all(town, bob, seconds):
+    request = town.ask_later(bob, replace(DIG, wait_seconds=seconds))
+    town.wait(ASK_SECONDS_MAX)
+    assert bob.replies[request].code is Code.TIMED_OUT
+
+
+def test_only_so_many_takers_wait_at_once(town, bob):
+    for _ in range(TAKERS_WAITING_MAX):
+        town.ask_later(bob, DIG)
+    assert bob.ask(DIG).code is Code.BUSY
+
+
+def test_a_claim_without_answer_makes_room_for_the_next_task(town, ann, bob, cid):
+    urgent = ann.ask(replace(JOB, urgency=1.0)).task
+    other = cid.ask(replace(JOB, urgency=0.1)).task
+    ann.away = True
+    request = town.ask_later(bob, DIG)
+    town.wait(1.9)
+    assert request not in bob.replies
+    town.wait(0.2)
+    assert bob.replies[request].task == other
+    assert urgent != other
+
+
+def test_a_named_claim_is_said_again_with_growing_pauses(town, ann, bob):
+    task = ann.ask(JOB).task
+    ann.away = True
+    town.ask_later(bob, TakeTask(task=task, wait_seconds=40))
+    town.wait(31)
+    assert bob.count(Kind.CLAIM) == 5  # after 0, 2, 6, 14 and 30 seconds
+    town.wait(10)
+    assert list(bob.replies.values())[-1].code is Code.TIMED_OUT
+
+
+def test_a_lease_that_comes_late_goes_to_whoever_still_waits(town, ann, bob):
+    task = ann.ask(JOB).task
+    town.lose(Kind.LEASE)
+    request = town.ask_later(bob, DIG)
+    town.wait(2.5)
+    assert request not in bob.replies
+    lease = next(r for r in ann.sent if r.kind == Kind.LEASE)
+    town.deliver(bob, lease, "ann")
+    assert bob.replies[request].task == task
+
+
+def test_a_lease_nobody_waits_for_any_more_is_given_back(town, ann, bob):
+    task = ann.ask(JOB).task
+    town.delay_ms = 100
+    request = town.ask_later(bob, DIG)
+    bob.carry_out(bob.board.abandon(request, town.now))
+    town.wait(1)
+    assert request not in bob.replies
+    assert bob.count(Kind.RELEASE) == 1
+    assert (status(ann, task), ann.ask(ShowTask(task)).generation) == ("open", 2)
+
+
+def test_a_lease_nobody_asked_for_is_given_back(town, ann, bob):
+    task = ann.ask(JOB).task
+    lease = town.sign("ann", Lease(task, 1, bob.address, 15, 0, None, 0))
+    town.deliver(bob, lease, "ann")
+    assert bob.count(Kind.RELEASE) == 1
+    assert bob.ask(ListClaims()).claims == ()
