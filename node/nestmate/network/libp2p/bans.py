@@ -44,7 +44,7 @@ WEIGHTS: Final = {
 class _Standing:
     """How one peer or address stands: strikes at a time, bans so far, shut until."""
 
-    strikes: float = 0.0
+    strikes: int = 0
     at: float = 0.0
     times: int = 0
     until: float = 0.0
@@ -105,15 +105,15 @@ class Bans:
         standing = self._standings.pop(key, None) or _Standing(at=now)
         self._standings[key] = standing
         self._make_room()
-        faded = (now - standing.at) / STRIKE_FADES_SECONDS
-        standing.strikes = max(0.0, standing.strikes - faded) + weight
-        standing.at = now
+        faded = int((now - standing.at) / STRIKE_FADES_SECONDS)
+        standing.at += faded * STRIKE_FADES_SECONDS
+        standing.strikes = max(0, standing.strikes - faded) + weight
         if standing.strikes < STRIKES_MAX or standing.until > now:
             return False
         if standing.until + BAN_MS_MAX / 1000 < now:
             standing.times = 0
         ban_ms = min(BAN_MS_MAX, BAN_MS_MIN << min(standing.times, _DOUBLINGS_MAX))
-        standing.strikes = 0.0
+        standing.strikes = 0
         standing.times += 1
         standing.until = now + ban_ms / 1000
         return True

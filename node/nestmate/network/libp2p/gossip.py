@@ -46,7 +46,7 @@ QUEUE_BYTES_MAX: Final = 1024 * 1024
 QUEUE_ITEMS_MAX: Final = 1_024
 STREAMS_PER_PEER_MAX: Final = 4
 REOPEN_SECONDS: Final = 1.0
-_DROPS_PER_STRIKE: Final = 10
+_DROPS_PER_STRIKE: Final = 5
 
 
 class Outgoing:
@@ -266,7 +266,7 @@ class Gossip:
         now = trio.current_time()
         ids = _count_ids(control)
         if ids and not line.ids.take(ids):
-            self._drop(peer, line)
+            self._host.blame(peer, Fault.OVER_LIMIT)
             return
         for graft in control.graft:
             self._say(self._mesh.graft(peer, graft.topicID, now))

@@ -27,10 +27,13 @@ from nestmate_protocol.limits import (
 HANDSHAKES_PER_IP_MAX: Final = 4
 ARRIVALS_PER_IP_PER_SECOND: Final = 1.0
 ARRIVALS_PER_IP_BURST: Final = 8.0
+ARRIVALS_PER_PEER_PER_SECOND: Final = 1.0
+ARRIVALS_PER_PEER_BURST: Final = 30.0
 ARRIVALS_PER_SECOND: Final = 20.0
 ARRIVALS_BURST: Final = 40.0
 SENT_SHARE: Final = 0.8
 """Of what a peer would take we send so much, so that no honest node is ever over."""
+HANDSHAKE_SAFE_SECONDS: Final = 1.0
 _IPS_KNOWN_MAX: Final = 4_096
 _BUDGETS_KNOWN_MAX: Final = 1_024
 
@@ -76,9 +79,9 @@ class Bucket:
 
 
 class Budget:
-    """What may still pass between us and one peer: messages and bytes."""
+    """What may still pass between us and one peer: messages, bytes, connections."""
 
-    __slots__ = ("messages", "octets")
+    __slots__ = ("arrivals", "messages", "octets")
 
     def __init__(self, share: float = 1.0) -> None:
         self.messages = Bucket(
@@ -87,6 +90,7 @@ class Budget:
         self.octets = Bucket(
             BYTES_PER_PEER_PER_SECOND * share, BYTES_PER_PEER_BURST * share
         )
+        self.arrivals = Bucket(ARRIVALS_PER_PEER_PER_SECOND, ARRIVALS_PER_PEER_BURST)
 
     async def pay(self, octets: int) -> None:
         """Account for one message before it passes; a debt is waited off."""
@@ -96,7 +100,7 @@ class Budget:
     @property
     def is_full(self) -> bool:
         """Whether nothing was drawn lately."""
-        return self.messages.is_full and self.octets.is_full
+        return self.messages.is_full and self.octets.is_full and self.arrivals.is_full
 
 
 class Budgets:
@@ -140,6 +144,7 @@ class InboundLimiter:
         self._counters = counters
         self._open: dict[str, int] = {}
         self._shaking: dict[str, int] = {}
+        self._strangers: dict[trio.CancelScope, float] = {}
         self._arrivals: dict[str, Bucket] = {}
         self._all_arrivals = Bucket(ARRIVALS_PER_SECOND, ARRIVALS_BURST)
 
@@ -170,19 +175,25 @@ class InboundLimiter:
 
     @contextmanager
     def handshake(self, group: str) -> Iterator[None]:
-        """Hold one of the places for handshakes of one address."""
+        """Hold one of the places for handshakes of one address.
+
+        Whoever takes longer than a second over it may have to make room for others.
+        """
         _add(self._shaking, group, 1)
         try:
-            yield
+            with trio.CancelScope() as scope:
+                self._strangers[scope] = trio.current_time()
+                yield
         finally:
             _add(self._shaking, group, -1)
+            del self._strangers[scope]
 
     def has_room_for(self, *, pinned: bool) -> bool:
         """Whether one that has shown who it is may stay; friends have rooms kept."""
         return self.total <= self._in_max + (CONNECTIONS_RESERVED if pinned else 0)
 
     def _admits(self, group: str) -> bool:
-        if self.total >= self._in_max + CONNECTIONS_RESERVED:
+        if self.total >= self._in_max + CONNECTIONS_RESERVED and not self._oust():
             return False
         if not self.counts(group):
             return True
@@ -192,6 +203,15 @@ class InboundLimiter:
             and self._arrival_bucket(group).take()
             and self._all_arrivals.take()
         )
+
+    def _oust(self) -> bool:
+        """End the handshake that has taken longest, if that is too long."""
+        late = trio.current_time() - HANDSHAKE_SAFE_SECONDS
+        for scope, since in self._strangers.items():
+            if since < late and not scope.cancel_called:
+                scope.cancel()
+                return True
+        return False
 
     def _arrival_bucket(self, group: str) -> Bucket:
         bucket = self._arrivals.pop(group, None)

@@ -174,9 +174,13 @@ class Host:
         if peer == self.peer or self.bans.bars_peer(peer):
             return False
         pinned = peer in self.pinned
-        if connection.inbound and not self.limiter.has_room_for(pinned=pinned):
-            self.counters.dropped += 1
-            return False
+        if connection.inbound:
+            if not self.budgets.of(peer).arrivals.take():
+                self.blame(peer, Fault.OVER_LIMIT)
+                return False
+            if not self.limiter.has_room_for(pinned=pinned):
+                self.counters.dropped += 1
+                return False
         return pinned or self._total < self.options.connections_max
 
     async def _live(self, connection: Connection, channel: SecureChannel) -> None:

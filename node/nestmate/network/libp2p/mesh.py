@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nestmate.network.libp2p.messages import Messages, message_name
+from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import PeerId
 
 DEGREE: Final = 4
@@ -113,7 +114,10 @@ class Mesh:
             fanout.peers.discard(peer)
 
     def subscribe(self, peer: PeerId, topic: str, *, on: bool, now: float) -> Sayings:
-        """A peer listens to a topic, or no longer; it may be just whom we need."""
+        """A peer listens to a topic, or no longer; it may be just whom we need.
+
+        Raises RemoteError for one topic too many.
+        """
         sayings = Sayings()
         neighbour = self._neighbours.get(peer)
         if neighbour is None:
@@ -121,7 +125,9 @@ class Mesh:
         if not on:
             neighbour.topics.discard(topic)
             self.topics.get(topic, set()).discard(peer)
-        elif len(neighbour.topics) < TOPICS_PER_PEER_MAX:
+        elif len(neighbour.topics) >= TOPICS_PER_PEER_MAX:
+            raise RemoteError(Fault.OVER_LIMIT, "topics of one peer")
+        else:
             neighbour.topics.add(topic)
             members = self.topics.get(topic)
             if members is not None and len(members) < DEGREE_LOW:

@@ -17,6 +17,7 @@ from nestmate.network.libp2p.dialling import Dialler
 from nestmate.network.libp2p.gossip import Gossip
 from nestmate.network.libp2p.host import Host
 from nestmate.network.libp2p.introduce import Introductions
+from nestmate.network.libp2p.lan import Lan
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.news import News
 from nestmate.network.libp2p.reception import Reception
@@ -83,6 +84,8 @@ class Libp2pNetwork:
         nursery.start_soon(news.run)
         nursery.start_soon(self._gossip.run)
         nursery.start_soon(self._dht.run)
+        if self.options.mdns:
+            nursery.start_soon(Lan(host, names, inbox).run)
 
     async def dial(self, peer: PeerId, multiaddrs: Sequence[str]) -> None:
         """Try all addresses; tells ``Dialled`` in the end."""

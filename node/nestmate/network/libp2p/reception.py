@@ -115,16 +115,18 @@ class Reception:
         with self._host.limiter.room(group) as room:
             if not room:
                 return
+            channel = None
             try:
                 with self._host.limiter.handshake(group):
                     channel = await self._doorkeeper.let_in(stream)
             except GoneError:
-                self._host.counters.dropped += 1
-                return
+                pass
             except RemoteError as error:
                 count_fault(self._host.counters, error.fault)
                 if counted:
                     self._host.bans.strike_address(counted, error.fault)
+            if channel is None:
+                self._host.counters.dropped += 1
                 return
             kind = "ip6" if ":" in name[0] else "ip4"
             place = Place(kind, name[0].partition("%")[0], name[1])

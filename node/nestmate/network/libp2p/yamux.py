@@ -24,6 +24,8 @@ FRAMES_PER_SECOND: Final = 2_000
 FRAMES_BURST: Final = 4_000
 OPENINGS_PER_SECOND: Final = 50
 OPENINGS_BURST: Final = 200
+PINGS_PER_SECOND: Final = 10
+PINGS_BURST: Final = 100
 
 _DATA, _UPDATE, _PING, _GO_AWAY = range(4)
 _SYN, _ACK, _FIN, _RST = 1, 2, 4, 8
@@ -141,7 +143,7 @@ class Stream:
     def take_credit(self, count: int) -> None:
         """The other side can take so many bytes more."""
         if self.send_window + count > _SEND_WINDOW_MAX:
-            raise RemoteError(Fault.OVER_LIMIT, "window")
+            raise RemoteError(Fault.TOO_LARGE, "window")
         self.send_window += count
         self._wake()
 
@@ -203,6 +205,7 @@ class Muxer:
         self._next_ping = 1
         self._frames = Bucket(FRAMES_PER_SECOND, FRAMES_BURST)
         self._openings = Bucket(OPENINGS_PER_SECOND, OPENINGS_BURST)
+        self._pings_in = Bucket(PINGS_PER_SECOND, PINGS_BURST)
 
     def __repr__(self) -> str:
         return f"<Muxer {len(self._streams)} streams>"
@@ -317,7 +320,7 @@ class Muxer:
         if stream is not None and self._streams.get(stream.number) is stream:
             self.unread_bytes += len(part)
             if self.unread_bytes > UNREAD_BYTES_MAX:
-                raise RemoteError(Fault.OVER_LIMIT, "unread bytes")
+                raise RemoteError(Fault.TOO_LARGE, "unread bytes")
             stream.take_in(part)
             if left == len(part):
                 stream.take_flags(flags)
@@ -333,6 +336,8 @@ class Muxer:
             raise GoneError("went away")
         if kind == _PING:
             if flags & _SYN:
+                if not self._pings_in.take():
+                    raise RemoteError(Fault.TOO_LARGE, "pings")
                 self.note(_HEADER.pack(0, _PING, _ACK, 0, length))
             elif length in self._pings:
                 self._pings[length].set()
@@ -353,11 +358,11 @@ class Muxer:
         if stream is None:
             self._throw_away -= length
             if self._throw_away < 0:
-                raise RemoteError(Fault.OVER_LIMIT, "bytes for no stream")
+                raise RemoteError(Fault.TOO_LARGE, "bytes for no stream")
         else:
             stream.receive_window -= length
             if stream.receive_window < 0 or stream.ended:
-                raise RemoteError(Fault.OVER_LIMIT, "window")
+                raise RemoteError(Fault.TOO_LARGE, "window")
             if not length:
                 stream.take_flags(flags)
         self._body = (stream, length, flags)
@@ -368,7 +373,7 @@ class Muxer:
         if theirs >= STREAMS_PER_PEER_MAX:
             self._refused += 1
             if self._refused > _REFUSED_MAX:
-                raise RemoteError(Fault.OVER_LIMIT, "streams")
+                raise RemoteError(Fault.TOO_LARGE, "streams")
             self._throw_away += WINDOW_BYTES
             self.note(_HEADER.pack(0, _UPDATE, _RST, number, 0))
             return None
