@@ -418,7 +418,7 @@ class Core:
         for reply in replies:
             if reply.request in self._asks:
                 self._asks.discard(reply.request)
-                effects.append(reply)
+                effects.append(_in_sentences(reply))
         return effects
 
     def _status(self, now: Moment) -> StatusView:
@@ -447,6 +447,22 @@ class Core:
 _TOO_MANY: Final = Refusal(
     Code.BUSY, "too many requests are open", "wait until some have been answered"
 )
+
+
+def _in_sentences(reply: Reply) -> Reply:
+    """Whatever a subject refused with, its words begin and end as sentences do."""
+    no = reply.response
+    if not isinstance(no, Refusal):
+        return reply
+    spoken = Refusal(no.code, _sentence(no.detail), _sentence(no.hint))
+    return Reply(reply.request, spoken)
+
+
+def _sentence(text: str) -> str:
+    """A period ends it, unless somebody might copy it along with an address."""
+    last = text.rpartition(" ")[2]
+    whole = not text or text[-1] in ".?!" or "/" in last
+    return text[:1].upper() + text[1:] + ("" if whole else ".")
 
 
 def _one_batch(saves: Iterable[Save]) -> list[Effect]:

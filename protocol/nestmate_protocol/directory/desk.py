@@ -202,7 +202,7 @@ def _nobody(who: str) -> Refusal:
     return Refusal(
         Code.NOT_FOUND,
         f"there is no contact {who[:80]!r}",
-        "give an address (nest1…), or see who there is: nestmate contact ls",
+        "give an address (nest1…), or see who there is: `nestmate contact ls`",
     )
 
 
@@ -210,7 +210,7 @@ def _no_skill(name: str) -> Refusal:
     return Refusal(
         Code.NOT_FOUND,
         f"this node offers no skill {name[:80]!r}",
-        "see what it offers: nestmate skill ls",
+        "see what it offers: `nestmate skill ls`",
     )
 
 
@@ -222,8 +222,8 @@ _NO_ANSWER: Final = Refusal(
 _SHUNNED: Final = Refusal(
     Code.DENIED,
     "this is the node of an agent you have blocked",
-    "to let it in again: nestmate contact trust WHO known",
+    "to let it in again: `nestmate contact trust WHO known`",
 )
 _NOT_CONNECTED: Final = Refusal(
-    Code.NOT_FOUND, "there is no connection with this peer", "nestmate peer ls"
+    Code.NOT_FOUND, "there is no connection with this peer", "see `nestmate peer ls`"
 )

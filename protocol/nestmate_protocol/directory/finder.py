@@ -102,11 +102,20 @@ class Finder:
         self._waiters[waiter.request] = waiter
         return effects
 
-    def seek(self, address: Address, until_ms: int, now: Moment) -> list[Effect]:
-        """Bring an agent's node into reach, with nobody to answer."""
+    def seek(
+        self,
+        address: Address,
+        until_ms: int,
+        now: Moment,
+        places: tuple[PeerId, ...] = (),
+    ) -> list[Effect]:
+        """Bring an agent's node into reach, with nobody to answer.
+
+        ``places`` are peers that are said to be the agent's.
+        """
         if self._neighbours.peer_of(address) is not None:
             return []
-        effects = self._open(address.raw, "", until_ms, now)
+        effects = self._open(address.raw, "", until_ms, now, places)
         search = self._searches.get(address.raw)
         if search is not None:
             search.kept_ms = max(search.kept_ms, until_ms)
@@ -173,9 +182,7 @@ class Finder:
             search.heard = True
         effects: list[Effect] = []
         for each in self._searches.all():
-            if each.address is not None:
-                hosts = self._neighbours.hosts(each.address)
-                effects += self._try(each, hosts, now)
+            effects += self._try(each, _places(self._neighbours, each), now)
             effects += self._advance(each, now)
         return effects
 
@@ -228,18 +235,23 @@ class Finder:
         return min((time for time in times if time is not None), default=None)
 
     def _open(
-        self, about: bytes, skill: str, until_ms: int, now: Moment
+        self,
+        about: bytes,
+        skill: str,
+        until_ms: int,
+        now: Moment,
+        places: tuple[PeerId, ...] = (),
     ) -> list[Effect]:
         """Start a search, or let one that is open go on for longer."""
         opened = self._searches.start(about, skill, until_ms, now)
-        if opened is None or not opened[1]:
+        if opened is None:
             return []
-        search = opened[0]
-        effects: list[Effect] = []
-        if search.address is not None:
-            hosts = self._neighbours.hosts(search.address)
-            effects += self._try(search, hosts, now)
-        return effects if search.dialling else effects + self._widen(search, now)
+        search, is_new = opened
+        search.places = places or search.places
+        effects = self._try(search, _places(self._neighbours, search), now)
+        if search.dialling or not is_new:
+            return effects
+        return effects + self._widen(search, now)
 
     def _widen(self, search: Search, now: Moment) -> list[Effect]:
         """Dial once more what is known, and ask the DHT and connected peers."""
@@ -247,10 +259,7 @@ class Finder:
         search.widen_ms = now.mono_ms + search.again_ms
         search.again_ms *= 2
         search.asked.clear()
-        effects: list[Effect] = []
-        if search.address is not None:
-            hosts = self._neighbours.hosts(search.address)
-            effects += self._try(search, hosts, now)
+        effects = self._try(search, _places(self._neighbours, search), now)
         if not search.looking:
             search.looking = True
             address = search.address
@@ -353,6 +362,13 @@ class Finder:
         return [Reply(request, _UNKNOWN if heard else _ALONE)]
 
 
+def _places(neighbours: Neighbours, search: Search) -> tuple[PeerId, ...]:
+    """Where whom a search is for might be."""
+    address = search.address
+    hosts = () if address is None else neighbours.hosts(address)
+    return (*search.places, *hosts)
+
+
 def _offers(
     neighbours: Neighbours, waiter: Waiter, others: Sequence[SkillResult]
 ) -> SkillResults:
@@ -384,7 +400,7 @@ _UNKNOWN: Final = Refusal(
 _ALONE: Final = Refusal(
     Code.NOT_FOUND,
     "this agent is not known here, and no other node could be asked",
-    "connect to a friend first: nestmate join INVITE, or nestmate peer ls",
+    "connect to a friend first: `nestmate join INVITE`",
 )
 _AWAY: Final = Refusal(
     Code.TIMED_OUT,

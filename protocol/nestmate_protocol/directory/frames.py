@@ -19,7 +19,7 @@ from nestmate_protocol.limits import (
     SKILL_CHARS_MAX,
 )
 
-_HELLO, _CARDS, _ADDRESS, _SKILL, _PING, _PONG, _DEVICE = range(1, 8)
+_HELLO, _CARDS, _ADDRESS, _SKILL, _PING, _PONG, _DEVICE, _WHO = range(1, 9)
 _NUMBER_MAX: Final = 2**63 - 1
 
 
@@ -73,7 +73,12 @@ class Echo:
     number: int
 
 
-CardsFrame = Hello | Cards | WantAddress | WantDevice | WantSkill | Ping | Echo
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Say hello again: the first one has not come."""
+
+
+CardsFrame = Hello | Cards | WantAddress | WantDevice | WantSkill | Ping | Echo | Who
 
 
 def pack(frame: CardsFrame) -> bytes:
@@ -93,6 +98,8 @@ def pack(frame: CardsFrame) -> bytes:
             return encode([_PING, number])
         case Echo(number):
             return encode([_PONG, number])
+        case Who():
+            return encode([_WHO])
 
 
 def unpack(data: bytes) -> CardsFrame:
@@ -116,6 +123,8 @@ def unpack(data: bytes) -> CardsFrame:
             if isinstance(value, bool) or not 0 <= value <= _NUMBER_MAX:
                 raise RemoteError(Fault.BAD_FIELD, "number")
             return Ping(value) if number == _PING else Echo(value)
+        case [int(number)] if number == _WHO:
+            return Who()
         case _:
             raise RemoteError(Fault.MALFORMED, "no frame of the cards channel")
 

@@ -16,6 +16,8 @@ from nestmate_protocol.limits import PEERS_INTRODUCED_MAX
 
 ANSWERS_BURST: Final = 32
 ANSWER_EVERY_MS: Final = 250
+WHO_AFTER_MS: Final = 5_000
+WHO_TIMES_MAX: Final = 4
 CARDS_UNASKED_MAX: Final = 4 * PEERS_INTRODUCED_MAX
 
 
@@ -43,14 +45,17 @@ class Ration:
 class Link:
     """One connected peer; ``since_ms`` is Unix ms, ``address`` None until its hello.
 
-    ``device`` is the key that said so; ``late`` is a hello that did not fit its time;
-    ``cards_left`` is how many cards the peer may still hand us.
+    ``who_ms`` is when to ask again for the hello, monotonic, and ``asked_who`` how
+    often that was done. ``device`` is the key that said so; ``late`` is a hello that
+    did not fit its time; ``cards_left`` is how many cards the peer may still hand us.
     """
 
     peer: PeerId
     multiaddr: str
     inbound: bool
     since_ms: int
+    who_ms: int
+    asked_who: int = 0
     address: Address | None = None
     device: DeviceKey | None = None
     late: bytes = b""
@@ -88,7 +93,8 @@ class Links:
         """A connection stands; False if one with this peer did already."""
         if peer in self._links:
             return False
-        self._links[peer] = Link(peer, multiaddr, inbound, now.wall_ms)
+        who_ms = now.mono_ms + WHO_AFTER_MS
+        self._links[peer] = Link(peer, multiaddr, inbound, now.wall_ms, who_ms)
         return True
 
     def down(self, peer: PeerId) -> Link | None:
@@ -118,6 +124,14 @@ class Links:
     def peer_of(self, address: Address) -> PeerId | None:
         """A connected peer that proved to be this agent's; the latest that came."""
         return next(reversed(self._by_address.get(address, {})), None)
+
+    def strangers(self) -> list[Link]:
+        """Connections whose hello is overdue or soon will be, oldest first."""
+        return [
+            link
+            for link in self._links.values()
+            if link.address is None and link.asked_who < WHO_TIMES_MAX
+        ]
 
     def peers_at(self, address: Address) -> list[PeerId]:
         """Every connected peer that proved to be this agent's."""

@@ -105,7 +105,7 @@ class OwnCard:
         if skill.name not in self._skills and len(self._skills) >= SKILLS_PER_CARD_MAX:
             raise LocalError(
                 f"a card takes {SKILLS_PER_CARD_MAX} skills",
-                "remove one first: nestmate skill rm NAME",
+                "remove one first: `nestmate skill rm NAME`",
             )
         return self._change({**self._skills, skill.name: skill}, now)
 
@@ -221,5 +221,5 @@ def _unpack(value: bytes) -> tuple[int, list[SkillOffer]]:
         return fields.integer(1, 0, SEQ_MAX), skills
     except RemoteError:
         raise LocalError(
-            "the store holds skills that cannot be read", "run: nestmate doctor"
+            "the store holds skills that cannot be read", "run `nestmate doctor`"
         ) from None

@@ -19,10 +19,11 @@ from nestmate_protocol.directory.frames import (
     WantAddress,
     WantDevice,
     WantSkill,
+    Who,
     pack,
     unpack,
 )
-from nestmate_protocol.directory.links import Link
+from nestmate_protocol.directory.links import WHO_AFTER_MS, Link
 from nestmate_protocol.directory.neighbours import Neighbours
 from nestmate_protocol.directory.outcomes import AgentUp, Lapse, Outcome
 from nestmate_protocol.directory.topics import skill_key
@@ -62,6 +63,9 @@ class Reception:
                 return self._cards(link, cards, now), frame
             case Echo():
                 return [], frame
+            case Who():
+                answered = link.answers.take(now)
+                return [*self.greet(peer)] if answered else [], None
             case Ping(number):
                 return [*self._answer(link, pack(Echo(number)), now)], None
             case WantAddress(raw):
@@ -90,6 +94,21 @@ class Reception:
         """Tell every connected peer who we are now."""
         links = self._neighbours.links.all()
         return [effect for link in links for effect in self.greet(link.peer)]
+
+    def wake(self, now: Moment) -> list[Effect]:
+        """Ask those who have not said hello who they are; a stream may have died."""
+        effects: list[Effect] = []
+        for link in self._neighbours.links.strangers():
+            if link.who_ms <= now.mono_ms:
+                link.asked_who += 1
+                link.who_ms = now.mono_ms + (WHO_AFTER_MS << link.asked_who)
+                effects.append(Send(link.peer, Channel.CARDS, pack(Who())))
+        return effects
+
+    def next_wakeup(self) -> int | None:
+        """When somebody is to be asked who they are; monotonic ms."""
+        strangers = self._neighbours.links.strangers()
+        return min((link.who_ms for link in strangers), default=None)
 
     def ask_whose(self, device: DeviceKey, peer: PeerId) -> list[Effect]:
         """Ask a peer for the card that a device key speaks for."""

@@ -28,7 +28,8 @@ class Search:
     ``kept_ms`` has passed; it asks more widely at ``widen_ms``, then again after
     ``again_ms``. ``looking`` while the DHT has not
     answered, ``asked`` and ``dialling`` are peers that have not yet; ``heard`` once
-    anybody had an answer, were it "I do not know".
+    anybody had an answer, were it "I do not know". ``places`` are peers to
+    try besides those a card names.
     """
 
     about: bytes
@@ -39,6 +40,7 @@ class Search:
     again_ms: int = WIDEN_AGAIN_MS
     looking: bool = False
     heard: bool = False
+    places: tuple[PeerId, ...] = ()
     widened: bool = False
     asked: set[PeerId] = field(default_factory=set)
     dialling: set[PeerId] = field(default_factory=set)

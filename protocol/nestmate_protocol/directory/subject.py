@@ -176,8 +176,9 @@ class Directory:
         dialling = self.neighbours.dialling
         effects = dialling.book.learn_hints(meeting.peer, meeting.multiaddrs)
         effects += dialling.book.hold(meeting.peer, held=False)
-        effects += dialling.dial(meeting.peer, now)
-        return [*effects, *self.finder.seek(meeting.address, meeting.until_ms, now)]
+        places = (meeting.peer,)
+        sought = self.finder.seek(meeting.address, meeting.until_ms, now, places)
+        return [*effects, *sought]
 
     def regard(self, address: Address, now: Moment) -> list[Outcome]:
         """What its owner thinks of an agent has changed."""
@@ -205,6 +206,7 @@ class Directory:
             outcomes += self.finder.seek(address, until_ms, now)
         outcomes += self.finder.wake(now)
         outcomes += self._desk.wake(now)
+        outcomes += self.reception.wake(now)
         outcomes += self.neighbours.dialling.wake(now)
         if self._announcing.is_due(now):
             outcomes += _announcement(own, now)
@@ -217,6 +219,7 @@ class Directory:
             self._sought.next_wakeup(),
             self.finder.next_wakeup(),
             self._desk.next_wakeup(),
+            self.reception.next_wakeup(),
             self.neighbours.dialling.next_wakeup(),
             self._announcing.next_wakeup(),
         )

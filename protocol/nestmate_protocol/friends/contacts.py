@@ -172,5 +172,5 @@ def _unpack(key: bytes, value: bytes) -> Contact:
     except (RemoteError, ValueError):
         pass
     raise LocalError(
-        "the store holds a contact that cannot be read", "run: nestmate doctor"
+        "the store holds a contact that cannot be read", "run `nestmate doctor`"
     )

@@ -99,7 +99,7 @@ def open_invite(text: str, network: NetworkId) -> Invite:
         raise LocalError(
             f"this invite is for another network, {elsewhere.short}; this node"
             f" belongs to {network.short}",
-            "make a second home for it: nestmate --home DIR init --network NAME",
+            "make a second home for it: `nestmate --home DIR init --network NAME`",
         )
     return invite
 

@@ -16,7 +16,7 @@ from nestmate_protocol.friends.invites import Invite
 from nestmate_protocol.ids import Address, PeerId, RecordId
 
 JOINS_MAX: Final = 64
-_ASK_AGAIN: Final = "ask for a new one: nestmate invite"
+_ASK_AGAIN: Final = "ask its issuer for a new one: `nestmate invite`"
 
 _SENTENCES: Final = {
     Reason.EXPIRED: ("this invite has expired", _ASK_AGAIN),

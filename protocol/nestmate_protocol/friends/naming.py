@@ -42,7 +42,7 @@ Answer = tuple[list[Outcome], object]
 FULL = Refusal(
     Code.BUSY,
     f"there is room for {CONTACTS_MAX} contacts and no more",
-    "remove some first: nestmate contact rm WHO",
+    "remove some first: `nestmate contact rm WHO`",
 )
 FORKED = Refusal(
     Code.DENIED,
@@ -90,7 +90,7 @@ class Naming:
         if known is not None and name in {"", known.name}:
             return [], self._view(known)
         if known is not None:
-            hint = f"to call it something else: nestmate contact rename {known.name}"
+            hint = f"to rename it: `nestmate contact rename {known.name} NAME`"
             sentence = f"this agent is already a contact, {known.name}"
             return [], Refusal(Code.CONFLICT, sentence, hint)
         if self._agents.is_forked(address):
@@ -166,7 +166,7 @@ def _nobody(who: str) -> Refusal:
     return Refusal(
         Code.NOT_FOUND,
         f"there is no contact {who[:80]!r}",
-        "see who there is: nestmate contact ls",
+        "see who there is: `nestmate contact ls`",
     )
 
 

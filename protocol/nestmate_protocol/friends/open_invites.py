@@ -115,5 +115,5 @@ def _unpack(key: bytes, value: bytes) -> OpenInvite:
     except RemoteError:
         pass
     raise LocalError(
-        "the store holds an invite that cannot be read", "run: nestmate doctor"
+        "the store holds an invite that cannot be read", "run `nestmate doctor`"
     )

@@ -162,11 +162,16 @@ class Friends:
         _check_terms(body)
         if self._given.is_full(now.wall_ms):
             return [Reply(request, _TOO_MANY_INVITES)]
-        me = self._me
+        me, multiaddrs = self._me, self._agents.own_multiaddrs()
+        if not multiaddrs:
+            raise LocalError(
+                "nobody could reach this node, because it listens nowhere",
+                "let it listen: `nestmate config set listen MULTIADDR`",
+            )
         terms = Terms(
             issuer=me.address,
             peer=me.peer,
-            multiaddrs=self._agents.own_multiaddrs(),
+            multiaddrs=multiaddrs,
             secret=self._entropy(SECRET_BYTES),
             uses=body.uses,
             expires_ms=now.wall_ms + body.expires_seconds * 1_000,
@@ -187,11 +192,11 @@ class Friends:
         if issuer == self._me.address:
             raise LocalError(
                 "this is an invite of your own",
-                "send it to a friend: nestmate join INVITE is for their node",
+                "send it to a friend; `nestmate join INVITE` is for their node",
             )
         if self._contacts.is_friend(issuer):
             again = Reply(request, Joined(issuer, self._contacts.name_of(issuer)))
-            if invite.terms.expires_ms <= now.wall_ms:
+            if invite.terms.expires_ms <= now.wall_ms or self._joins.is_full():
                 return [again]
             return [*self._meet(invite, None, now.mono_ms + _BACKGROUND_MS), again]
         refusal = self._refusal(invite, now)
@@ -204,7 +209,7 @@ class Friends:
         issuer = invite.terms.issuer
         if self._contacts.is_blocked(issuer):
             name = self._contacts.name_of(issuer)
-            hint = f"to let them in again: nestmate contact trust {name} known"
+            hint = f"to let them in again: `nestmate contact trust {name} known`"
             return Refusal(Code.DENIED, f"you have blocked {name}", hint)
         if self._agents.is_forked(issuer):
             return FORKED

@@ -413,6 +413,16 @@ def test_a_card_of_somebody_else_proves_nothing_about_a_peer(village):
     assert ann.ask(ShowStatus()).faults == (("not entitled", 1),)
 
 
+def test_a_hello_that_was_lost_is_asked_for(village):
+    ann, bob = village.add("ann", "bob")
+    village.lost = lambda effect: effect.peer == bob.peer
+    ann.ask(ConnectPeer(f"{bob.multiaddr}/p2p/{bob.peer.text}"))
+    village.lost = lambda _: False
+    assert bob.ask(ListPeers()).peers[0].address is None
+    village.wait(6)
+    assert bob.ask(ListPeers()).peers[0].address == ann.address
+
+
 def test_questions_are_answered_within_a_ration(village):
     ann, bob = village.add("ann", "bob")
     village.befriend(ann, bob)

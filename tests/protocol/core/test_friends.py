@@ -21,7 +21,7 @@ from nestmate_protocol.friends.requests import (
     Trust,
     TrustContact,
 )
-from nestmate_protocol.inputs import Arrived
+from nestmate_protocol.inputs import Arrived, Listening
 from nestmate_protocol.limits import INVITES_OPEN_MAX, NAME_CHARS_MAX
 
 DAY = 86_400
@@ -102,7 +102,24 @@ def test_an_issuer_that_is_down_is_waited_for_and_named(village):
     line = line_of(ann)
     village.stop(ann)
     answer = bob.ask(JoinInvite(line, wait_seconds=5))
-    refused(answer, Code.TIMED_OUT, "the node of ann could not be reached at /ip4")
+    refused(answer, Code.TIMED_OUT, "The node of ann could not be reached at /ip4")
+
+
+def test_an_issuer_that_comes_up_while_somebody_joins_is_reached(village):
+    ann, bob = village.add("ann", "bob")
+    line = line_of(ann)
+    village.stop(ann)
+    request = village.ask(bob, JoinInvite(line, wait_seconds=15))
+    village.wait(5)
+    village.start(ann, ann.port)
+    village.wait(10)
+    assert bob.replies[request] == Joined(ann.address, "ann")
+
+
+def test_a_node_that_listens_nowhere_invites_nobody(village):
+    (ann,) = village.add("ann")
+    ann.feed(Listening(()))
+    refused(ann.ask(CreateInvite()), Code.INVALID, "listens nowhere")
 
 
 def test_joining_a_friend_again_is_answered_at_once_and_burns_no_use(village):
@@ -227,7 +244,7 @@ def test_a_blocked_contact_is_hung_up_and_stays_out(village):
     village.restart(bob)
     village.wait(600)
     assert ann.ask(ShowContact("bob")).connected is False
-    refused(ann.ask(JoinInvite(line_of(bob))), Code.DENIED, "you have blocked bob")
+    refused(ann.ask(JoinInvite(line_of(bob))), Code.DENIED, "You have blocked bob.")
 
 
 def test_a_contact_let_in_again_is_a_friend_again(village):
