@@ -188,10 +188,12 @@ class Asker:
         stream, _ = await self._host.open_stream(contact.peer, (self._kad,))
         try:
             await send_delimited(stream, octets)
-            stream.finish()
             if not answered:
+                stream.finish()
                 await stream.receive_some(1)  # taken in when the other side ends too
                 return None
+            # Our side stays open until the answer is here: js-libp2p resets a stream
+            # that ended before it, and may lose what it had said.
             return read_message(await receive_delimited(stream, KAD_BYTES_MAX))
         finally:
             stream.close()
