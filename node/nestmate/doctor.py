@@ -6,14 +6,16 @@ how a node works.
 """
 
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from nestmate.errors import NodeError
+from nestmate.errors import BusyError, NodeError
 from nestmate.home import Home
 from nestmate.keyfile import is_sealed, load_identity, load_log
 from nestmate.operations.status import Finding
+from nestmate.store.lock import FolderLock
 from nestmate_protocol.directory.requests import (
     ListPeers,
     PeerViews,
@@ -28,22 +30,17 @@ if TYPE_CHECKING:
 DISK_SHARE_FOREIGN: Final = 0.90
 DISK_SHARE_FULL: Final = 0.95
 EPOCH_FLOOR: Final = 1_750_000_000  # mid 2025: no honest clock is older than this code
+KNOCK_SECONDS_MAX: Final = 1.0
+NAMES_SHOWN_MAX: Final = 5
+SEVERITIES: Final = ("error", "warning", "note", "ok")
 
 
 def examine_home(home: Home) -> list[Finding]:
     """What can be said of a home while no node runs on it."""
     findings = [*_home(home)]
     if not any(finding.severity == "error" for finding in findings):
-        findings += [*_disk(home), *_clock()]
-    findings.append(
-        Finding(
-            code="not-running",
-            severity="note",
-            text="No node runs on this home.",
-            hint="Start it with `nestmate up`.",
-        )
-    )
-    return findings
+        findings += [*_disk(home), *_clock(), *_holder(home)]
+    return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))
 
 
 async def checks(node: "Node") -> list[Finding]:
@@ -60,6 +57,7 @@ async def checks(node: "Node") -> list[Finding]:
         *_clock(),
         *_store(node),
         *_reach(status),
+        *await _knock(status),
         *_friends(contacts, peers),
         *_border(node),
     ]
@@ -92,7 +90,7 @@ def _home(home: Home) -> Iterator[Finding]:
 
 def _disk(home: Home) -> Iterator[Finding]:
     usage = shutil.disk_usage(home.root)
-    share = 1 - usage.free / usage.total
+    share = usage.used / (usage.used + usage.free)  # what is left for root is not ours
     text = f"The disk is {share:.0%} full."
     if share >= DISK_SHARE_FULL:
         hint = "Free some space: writing may fail at any moment."
@@ -114,11 +112,70 @@ def _clock() -> Iterator[Finding]:
         )
 
 
+def _holder(home: Home) -> Iterator[Finding]:
+    """Whether the home, and where its node would listen, are free."""
+    try:
+        FolderLock(home.store).release()
+    except BusyError as error:
+        yield Finding(
+            code="silent",
+            severity="error",
+            text=f"{error} But it does not answer.",
+            hint="It may be starting or stuck: look into its log, or end the process.",
+        )
+        return
+    for multiaddr in home.read_config().listen:
+        if not _is_free(multiaddr):
+            yield Finding(
+                code="port-taken",
+                severity="error",
+                text=f"Somebody else listens on {multiaddr}, where this node would.",
+                hint="Stop that program, or choose another port: `nestmate config set "
+                "listen MULTIADDR`.",
+            )
+    yield Finding(
+        code="not-running",
+        severity="note",
+        text="No node runs on this home.",
+        hint="Start it with `nestmate up`.",
+    )
+
+
+def _is_free(multiaddr: str) -> bool:
+    family, host, port = _place(multiaddr)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _place(multiaddr: str) -> tuple[socket.AddressFamily, str, int]:
+    """Family, host and port of a multiaddr that says where a node listens."""
+    _, family, host, _, port, *_ = multiaddr.split("/")
+    return (
+        socket.AF_INET6 if family == "ip6" else socket.AF_INET,
+        host,
+        int(port),
+    )
+
+
 def _store(node: "Node") -> Iterator[Finding]:
     trouble = node.shell.store_trouble
     if trouble:
         hint = "Free some space; the node goes on by itself."
         yield Finding(code="store", severity="error", text=trouble, hint=hint)
+    elif node.boot.repaired:
+        yield Finding(
+            code="repaired",
+            severity="warning",
+            text="The store was damaged and has been rebuilt from what was whole; at "
+            f"least {_count(node.boot.lost_batches, 'write')} missing.",
+            hint="What others hold comes back by itself; look at the disk and at "
+            "docs/explanation/durability.md.",
+        )
     elif node.boot.lost_batches:
         yield Finding(
             code="lost-tail",
@@ -140,7 +197,7 @@ def _reach(status: StatusView) -> Iterator[Finding]:
             text="This node does not listen anywhere.",
             hint="See `nestmate config get listen`.",
         )
-    elif all("/127.0.0.1/" in addr or "/::1/" in addr for addr in status.multiaddrs):
+    elif all(map(_is_loopback, status.multiaddrs)):
         yield Finding(
             code="loopback",
             severity="note",
@@ -148,8 +205,48 @@ def _reach(status: StatusView) -> Iterator[Finding]:
             hint="For others, listen on an address of the LAN: `nestmate config set "
             "listen /ip4/0.0.0.0/tcp/4001`.",
         )
-    else:
-        yield _well("listen", f"Listening on {len(status.multiaddrs)} addresses.")
+
+
+def _is_loopback(multiaddr: str) -> bool:
+    return "/127." in multiaddr or "/::1/" in multiaddr
+
+
+async def _knock(status: StatusView) -> list[Finding]:
+    """Whether this node's own addresses can be reached from this machine."""
+    import trio  # noqa: PLC0415 - a home is examined without it
+
+    closed: list[str] = []
+
+    async def knock(multiaddr: str) -> None:
+        with trio.move_on_after(KNOCK_SECONDS_MAX) as patience:
+            try:
+                _, host, port = _place(multiaddr)
+                await (await trio.open_tcp_stream(host, port)).aclose()
+            except (OSError, ValueError):
+                closed.append(multiaddr)
+        if patience.cancelled_caught:
+            closed.append(multiaddr)
+
+    async with trio.open_nursery() as nursery:
+        for multiaddr in status.multiaddrs:
+            nursery.start_soon(knock, multiaddr)
+    if closed:
+        return [
+            Finding(
+                code="unreachable",
+                severity="warning",
+                text=f"This node cannot be reached at {', '.join(sorted(closed))}.",
+                hint="See that no firewall is in the way, and that `nestmate config "
+                "get announce` names addresses that lead here.",
+            )
+        ]
+    count = len(status.multiaddrs)
+    return [_well("listen", f"This node is reached at {_count(count, 'address')}.")]
+
+
+def _count(number: int, noun: str) -> str:
+    plural = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{plural}"
 
 
 def _friends(contacts: ContactViews, peers: PeerViews) -> Iterator[Finding]:
@@ -167,13 +264,13 @@ def _friends(contacts: ContactViews, peers: PeerViews) -> Iterator[Finding]:
         yield Finding(
             code="friends-away",
             severity="note" if peers.peers else "warning",
-            text=f"{len(away)} of {len(friends)} friends' nodes do not answer: "
-            f"{', '.join(away[:5])}.",
+            text=f"Not connected: {len(away)} of {_count(len(friends), 'friend')}, "
+            f"such as {', '.join(away[:NAMES_SHOWN_MAX])}.",
             hint="They are tried again for ever; ask whether they run, or for a new "
             "invite.",
         )
     else:
-        yield _well("friends", f"All {len(friends)} friends are connected.")
+        yield _well("friends", f"Connected to every friend, {len(friends)} in all.")
 
 
 def _border(node: "Node") -> Iterator[Finding]:
@@ -181,7 +278,7 @@ def _border(node: "Node") -> Iterator[Finding]:
         yield Finding(
             code="bugs",
             severity="warning",
-            text=f"{node.shell.crashes} inputs met a bug in nestmate and were dropped.",
+            text=f"{_count(node.shell.crashes, 'input')} met a bug in nestmate.",
             hint=f"Report what {node.home.log_file} says.",
         )
     bans = node.network.counters.bans
@@ -189,6 +286,6 @@ def _border(node: "Node") -> Iterator[Finding]:
         yield Finding(
             code="bans",
             severity="note",
-            text=f"{bans} peers were shut out for sending what is wrong.",
+            text=f"{_count(bans, 'peer')} shut out for sending what is wrong.",
             hint="Nothing to do; they may come back later.",
         )

@@ -236,8 +236,9 @@ class Worker:
         if data is None:
             self._fail(task, f"the output is larger than {RESULT_BYTES_MAX} bytes")
             return False
+        wish = {"task": task, "result": document_of(data) if data else None}
         try:
-            self._patiently("claim.done", {"task": task, "result": document_of(data)})
+            self._patiently("claim.done", wish)
         except _LOST as lost:
             self.tell({"what": "lost", "task": task, "why": str(lost)})
         except UsageError as refusal:  # as JSON it is larger than as bytes
