@@ -76,9 +76,8 @@ class Desk:
             case ShowSelf(card):
                 view = self_view(self._neighbours, now, card=card)
                 return [Reply(request, view)]
-            case WhoIs(who, seconds) | PingAgent(who, seconds):
-                aim = Aim.CARD if isinstance(body, WhoIs) else Aim.PING
-                return [*self._reach(request, who, aim, patience_ms(seconds), now)]
+            case WhoIs() | PingAgent():
+                return [*self._reach(request, body, now)]
             case ListPeers():
                 return [Reply(request, peer_views(self._neighbours))]
             case ConnectPeer():
@@ -122,16 +121,19 @@ class Desk:
         return min((call.until_ms for call in self._calls.values()), default=None)
 
     def _reach(
-        self, request: int, who: str, aim: Aim, wait_ms: int, now: Moment
+        self, request: int, body: WhoIs | PingAgent, now: Moment
     ) -> list[Effect]:
-        address = self._address(who)
+        until_ms = now.mono_ms + patience_ms(body.wait_seconds)
+        address = self._address(body.who)
+        card = isinstance(body, WhoIs) and body.card
         if address is None:
-            return [Reply(request, _nobody(who))]
+            return [Reply(request, _nobody(body.who))]
         if address == self._neighbours.own.me.address:
-            if aim is Aim.PING:
+            if isinstance(body, PingAgent):
                 return [Reply(request, Pong(address, 0.0))]
-            return [Reply(request, self_view(self._neighbours, now, card=True))]
-        waiter = Waiter(request, aim, address.raw, now.mono_ms + wait_ms)
+            return [Reply(request, self_view(self._neighbours, now, card=card))]
+        aim = Aim.CARD if isinstance(body, WhoIs) else Aim.PING
+        waiter = Waiter(request, aim, address.raw, until_ms, card=card)
         return self._finder.ask(waiter, now)
 
     def _address(self, who: str) -> Address | None:

@@ -69,6 +69,7 @@ class Waiter:
     until_ms: int
     skill: str = ""
     limit: int = 0
+    card: bool = False
 
 
 class Finder:
@@ -342,7 +343,8 @@ class Finder:
                 up = neighbours.peer_of(address) is not None
                 valid = known is not None and known.card.valid_until_ms > now.wall_ms
                 if known is not None and (up or valid or settled):
-                    return [Reply(request, agent_view(neighbours, known, now))]
+                    view = agent_view(neighbours, known, now, with_card=waiter.card)
+                    return [Reply(request, view)]
             case _:
                 assert_never(waiter.aim)
         unknown = neighbours.cards.get(address) is None
@@ -356,7 +358,8 @@ class Finder:
             return [Reply(request, _offers(self._neighbours, waiter, others))]
         known = self._neighbours.cards.get(Address(waiter.about))
         if known is not None and waiter.aim is Aim.CARD:
-            return [Reply(request, agent_view(self._neighbours, known, now))]
+            view = agent_view(self._neighbours, known, now, with_card=waiter.card)
+            return [Reply(request, view)]
         if known is not None:
             return [Reply(request, _AWAY)]
         return [Reply(request, _UNKNOWN if heard else _ALONE)]

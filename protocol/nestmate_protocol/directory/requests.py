@@ -41,10 +41,14 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class WhoIs:
-    """Find an agent by address or local name, asking the network if need be."""
+    """Find an agent by address or local name, asking the network if need be.
+
+    ``card`` asks for the signed card's bytes too.
+    """
 
     who: str
     wait_seconds: float = 15.0
+    card: bool = False
 
 
 @dataclass(frozen=True, slots=True)

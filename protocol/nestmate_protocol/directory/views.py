@@ -41,7 +41,9 @@ def self_view(neighbours: Neighbours, now: Moment, *, card: bool = False) -> Age
     )
 
 
-def agent_view(neighbours: Neighbours, known: Known, now: Moment) -> AgentView:
+def agent_view(
+    neighbours: Neighbours, known: Known, now: Moment, *, with_card: bool
+) -> AgentView:
     """Another agent, as its newest card says and as we see it."""
     card = known.card
     at = neighbours.peer_of(card.address)
@@ -59,7 +61,7 @@ def agent_view(neighbours: Neighbours, known: Known, now: Moment) -> AgentView:
         connected=at is not None,
         last_seen_ms=now.wall_ms if at else known.seen_ms,
         forked=known.forked,
-        card=card.data,
+        card=card.data if with_card else None,
     )
 
 
