@@ -309,11 +309,11 @@ class Core:
     def _admit(self, bearer: PeerId, carried: Carried, now: Moment) -> list[Outcome]:
         """One record, as soon as it is known for whom its key speaks."""
         record = carried.record
-        if record.kind not in SIGNAL_KINDS:
-            return [Strike(bearer, Fault.UNKNOWN_KIND)]
         if record.author == self._me.key.public:
             return []  # our own, come back
         author = self._neighbours.cards.author_of(record.author)
+        if record.kind not in SIGNAL_KINDS:
+            return [self._blame(bearer, author, Fault.UNKNOWN_KIND)]
         if author is None:
             if not self._parking.park(carried, bearer, now):
                 self._faults[Fault.OVER_LIMIT] += 1
@@ -323,10 +323,18 @@ class Core:
         outcomes: list[Outcome] = []
         for outcome in self._board.admit(record, author, carried.age_ms, now):
             if isinstance(outcome, Reject) and outcome.strike:
-                outcomes.append(Strike(bearer, outcome.fault))
+                outcomes.append(self._blame(bearer, author, outcome.fault))
             else:
                 outcomes.append(outcome)
         return outcomes
+
+    def _blame(
+        self, bearer: PeerId, author: Address | None, fault: Fault
+    ) -> Strike | Lapse:
+        """Strike an author's own node; who carries for others checks signatures only."""
+        if author is not None and self._neighbours.peer_of(author) == bearer:
+            return Strike(bearer, fault)
+        return Lapse(fault)
 
     def _ask_whose(self, now: Moment) -> list[Outcome]:
         """Ask for the cards of authors whose records wait."""

@@ -30,7 +30,7 @@ class Entitled:
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
-    """A fault that honest nodes commit too, such as a clock that is wrong; count it."""
+    """A fault nobody is struck for: honest nodes commit or carry it too; count it."""
 
     fault: Fault
 

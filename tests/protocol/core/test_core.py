@@ -205,12 +205,27 @@ def test_one_bearer_cannot_fill_the_room_where_records_wait(village):
     assert len(ann.core._parking) == PARKED_RECORDS_MAX // 8
 
 
-def test_a_record_that_is_no_signal_is_held_against_its_bearer(village):
+def test_a_record_that_is_no_signal_is_held_against_its_author_who_sent_it(village):
     ann, bob = village.add("ann", "bob")
     village.befriend(ann, bob)
     card = bob.ask(ShowSelf(card=True)).card
     effects = ann.feed(Arrived(bob.peer, Channel.SIGNALS, make_frame([(card, 0)])))
     assert effects == [Strike(bob.peer, Fault.UNKNOWN_KIND)]
+
+
+def test_an_honest_node_is_not_struck_for_a_lie_it_passed_on(village):
+    ann, bob, mallory = village.add("ann", "bob", "mallory")
+    village.befriend(ann, bob)
+    village.befriend(ann, mallory)
+    lie = sign_record(
+        mallory.core._me.key, ann.core._me.network, Kind.SIGNAL, {1: bob.address.raw}
+    )
+    frame = make_frame([(lie.data, 0)])
+    passed_on = ann.feed(Arrived(bob.peer, Channel.SIGNALS, frame))
+    told = ann.feed(Arrived(mallory.peer, Channel.SIGNALS, frame))
+    assert passed_on == []
+    assert told == [Strike(mallory.peer, Fault.BAD_FIELD)]
+    assert dict(ann.ask(ShowStatus()).faults)["bad field"] == 2
 
 
 def test_effects_are_durable_then_visible_then_answered(village):
