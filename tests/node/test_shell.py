@@ -122,6 +122,7 @@ async def test_a_bug_in_the_core_costs_one_request_and_not_the_node(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_shell(Switchboard(), MemoryDisk()) as shell:
+        await shell.ask(CreateInvite())  # by now it listens, and knows it
         with monkeypatch.context() as broken:
             broken.setattr(shell._core, "handle", lambda *_: 1 / 0)
             with pytest.raises(NodeError, match="a bug in nestmate"):
