@@ -331,7 +331,7 @@ class Core:
     def _blame(
         self, bearer: PeerId, author: Address | None, fault: Fault
     ) -> Strike | Lapse:
-        """Strike an author's own node; who carries for others checks signatures only."""
+        """Strike an author's own node; who only carried it checked its signature."""
         if author is not None and self._neighbours.peer_of(author) == bearer:
             return Strike(bearer, fault)
         return Lapse(fault)
