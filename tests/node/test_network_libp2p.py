@@ -187,6 +187,30 @@ async def test_dialling_each_other_at_once_makes_one_peer(world):
         await other.sees(Arrived)
 
 
+ODD_NAMES = ["/dns/../tcp/1", f"/dns/{'x' * 80}/tcp/1", "/ip6/fe80::1%25x/tcp/1"]
+
+
+@pytest.mark.parametrize("multiaddr", ODD_NAMES)
+async def test_an_address_that_cannot_be_looked_up_is_passed_over(world, multiaddr):
+    a, b = await world.start("a"), await world.start("b")
+    await a.net.dial(b.peer, [multiaddr, *b.net.multiaddrs])
+    assert (await a.sees(Dialled)).connected
+
+
+async def test_a_bug_below_the_border_stays_there(world, monkeypatch):
+    a, b = await world.chain("a", "b")
+
+    async def fail(*_):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(a.net._dialler, "dial", fail)
+    monkeypatch.setattr(a.net._dht._asker, "lookup", fail)
+    await a.net.dial(b.peer, [])
+    assert not (await a.sees(Dialled)).connected
+    await a.net.find(contract.KEY)
+    assert a.net.counters.dropped == 2
+
+
 async def test_a_port_that_is_taken_is_said_in_a_sentence(world):
     a = await world.start("a")
     options = NetworkOptions(contract.seeded("b"), contract.MAIN, a.net.multiaddrs)

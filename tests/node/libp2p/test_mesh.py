@@ -158,6 +158,32 @@ def test_a_full_mesh_takes_nobody_in(net):
     assert refused[-1]
 
 
+def test_a_friend_is_in_the_mesh_however_many_strangers_are(net):
+    mesh = net.meshes[peer(0)]
+    strangers = set(net.meshes) - mesh.topics[TOPIC] - {peer(0)}
+    friend = min(strangers)
+    mesh._pinned = {friend}
+    net.meshes[friend]._pinned = {peer(0)}
+    net.beat(70)
+    assert friend in mesh.topics[TOPIC]
+    for other in net.meshes:
+        mesh.graft(other, TOPIC, net.now + 1_000)
+    mesh.topics[TOPIC] |= set(list(net.meshes)[5:15])
+    net.beat(5)
+    assert friend in mesh.topics[TOPIC]
+    assert len(mesh.topics[TOPIC]) <= rules.DEGREE_HIGH + 1
+
+
+def test_a_friend_who_asks_is_let_into_a_full_mesh(seed):
+    mesh = Mesh(random.Random(seed), {peer(99)})
+    mesh.join(TOPIC, 0.0)
+    for number in range(1, 100):
+        mesh.add(peer(number))
+        mesh.graft(peer(number), TOPIC, 0.0)
+    assert len(mesh.topics[TOPIC]) == rules.DEGREE_HIGH + 1
+    assert peer(99) in mesh.topics[TOPIC]
+
+
 def test_a_node_that_leaves_is_pruned_from_every_mesh(net):
     leaver = peer(3)
     net.deliver(leaver, net.meshes[leaver].leave(TOPIC, net.now))

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import trio
 
-from nestmate.network.base import NetworkInput
 from nestmate.network.libp2p.addresses import Place, peer_octets
 from nestmate.network.libp2p.dialling import Dialler
 from nestmate.network.libp2p.guard import Bucket, count_fault
-from nestmate.network.libp2p.host import Host
+from nestmate.network.libp2p.host import Host, Tell
 from nestmate.network.libp2p.kadquery import Asker, read_contacts
 from nestmate.network.libp2p.kadserver import KadServer
 from nestmate.network.libp2p.kadtable import BUCKET_PEERS_MAX, Contact, Table
@@ -40,11 +39,11 @@ class Dht:
         host: Host,
         names: Names,
         dialler: Dialler,
-        inbox: trio.MemorySendChannel[NetworkInput],
+        tell: Tell,
     ) -> None:
         self._host = host
         self._names = names
-        self._inbox = inbox
+        self._tell = tell
         self._table = Table(host.peer)
         self._server = KadServer(host, names, self._table)
         self._asker = Asker(host, dialler, self._table, names.kad)
@@ -68,7 +67,7 @@ class Dht:
             under = provider_key(key)
             self._server.providers.add(under, self._host.peer, self._host.places)
             self._waiting.send_nowait(under)
-        except trio.WouldBlock:
+        except (trio.WouldBlock, RemoteError):
             self._host.counters.dropped += 1
 
     async def find(self, key: bytes) -> None:
@@ -90,7 +89,7 @@ class Dht:
             (peer, tuple(place.text for place in places))
             for peer, places in list(found.items())[:PROVIDERS_WANTED]
         )
-        await self._inbox.send(Found(key, providers))
+        await self._tell(Found(key, providers))
 
     async def announce(self, address: Address, record: bytes) -> None:
         """Put a presence where others look for it; a bad one goes nowhere."""
@@ -117,7 +116,7 @@ class Dht:
         values = dict.fromkeys([own or b"", *brought.values()])
         values.pop(b"", None)
         best = newest_presence(address, values, self._names.network)
-        await self._inbox.send(Resolved(address, best.data if best else None))
+        await self._tell(Resolved(address, best.data if best else None))
         if best is not None:
             late = [each for each in answered if brought.get(each.peer) != best.data]
             await self._put(address, best.data, late[:CORRECTIONS_MAX])

@@ -15,9 +15,8 @@ from typing import Any, Final
 import trio
 from google.protobuf.message import DecodeError
 
-from nestmate.network.base import NetworkInput
 from nestmate.network.libp2p.guard import Bucket
-from nestmate.network.libp2p.host import Connection, Host
+from nestmate.network.libp2p.host import Connection, Host, Tell
 from nestmate.network.libp2p.library import RPC, GossipMessage
 from nestmate.network.libp2p.mesh import HEARTBEAT_SECONDS, Mesh, Saying, Sayings
 from nestmate.network.libp2p.messages import message_name
@@ -101,14 +100,14 @@ class Gossip:
         self,
         host: Host,
         network: NetworkId,
-        inbox: trio.MemorySendChannel[NetworkInput],
+        tell: Tell,
         nursery: trio.Nursery,
     ) -> None:
         self._host = host
         self._network = network
-        self._inbox = inbox
+        self._tell = tell
         self._nursery = nursery
-        self._mesh = Mesh(random.SystemRandom())
+        self._mesh = Mesh(random.SystemRandom(), host.pinned)
         self._lines: dict[PeerId, _Line] = {}
         host.entrances[PROTOCOL] = self._receive
         host.watchers.append(self)
@@ -137,16 +136,18 @@ class Gossip:
             self._say(self._mesh.beat(trio.current_time()))
 
     def join(self, topic: str) -> None:
-        """Listen to a topic and carry it."""
-        self._say(self._mesh.join(topic, trio.current_time()))
+        """Listen to a topic and carry it; a name too long for others is left out."""
+        if len(topic) <= TOPIC_CHARS_MAX:
+            self._say(self._mesh.join(topic, trio.current_time()))
 
     def leave(self, topic: str) -> None:
         """Stop listening."""
         self._say(self._mesh.leave(topic, trio.current_time()))
 
     def publish(self, topic: str, frame: bytes) -> None:
-        """Spread a frame of our own."""
-        self._say(self._mesh.publish(topic, frame, trio.current_time()))
+        """Spread a frame of our own; one too long for others is left out."""
+        if len(frame) <= FRAME_BYTES_MAX:
+            self._say(self._mesh.publish(topic, frame, trio.current_time()))
 
     # --- out ---
 
@@ -260,7 +261,7 @@ class Gossip:
             self._host.blame(peer, error.fault)
             return
         self._say(self._mesh.pass_on(peer, topic, name, data))
-        await self._inbox.send(Heard(peer, topic, records))
+        await self._tell(Heard(peer, topic, records))
 
     def _obey_control(self, peer: PeerId, line: _Line, control: Any) -> None:
         now = trio.current_time()

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import trio
 
-from nestmate.network.base import Counters, NetworkOptions
+from nestmate.network.base import Counters, NetworkInput, NetworkOptions
 from nestmate.network.libp2p.addresses import (
     Place,
 )
@@ -63,6 +63,7 @@ class Connection:
 
 
 Entrance = Callable[[Connection, Stream], Awaitable[None]]
+Tell = Callable[[NetworkInput], Awaitable[None]]
 
 
 class Watcher(Protocol):
@@ -211,7 +212,8 @@ class Host:
                 pass
             except RemoteError as error:
                 self.blame(connection.peer, error.fault)
-        if not ours or connection.muxer.closed.is_set():
+        barred = self.bans.bars_peer(connection.peer)
+        if not ours or barred or connection.muxer.closed.is_set():
             connection.muxer.stop()
             return
         others = self._connections.setdefault(connection.peer, [])
@@ -223,7 +225,7 @@ class Host:
         connection.settled.set()
         if len(others) > CONNECTIONS_PER_PEER_MAX:
             others[0].muxer.stop()
-        if len(others) > 1:
+        elif len(others) > 1:
             await self._probe(others[0])
 
     async def _probe(self, older: Connection) -> None:
@@ -256,12 +258,13 @@ class Host:
         for watcher in self.watchers:
             watcher.peer_is_down(peer)
 
-    def _report(self, peer: PeerId) -> None:
-        """Write an unforeseen failure into the log, at most once a minute."""
+    def report(self, what: str) -> None:
+        """Count a failure nobody foresaw, and log it at most once a minute."""
+        self.counters.dropped += 1
         now = trio.current_time()
         if now >= self._report_after:
             self._report_after = now + _REPORT_SECONDS
-            _log.exception("a stream of %s failed", peer.short)
+            _log.exception("unforeseen: %s", what)
 
     async def _welcome(self, connection: Connection, stream: Stream) -> None:
         """Serve one stream that came in; nothing it causes may leave this function."""
@@ -280,6 +283,6 @@ class Host:
         except Exception:  # noqa: BLE001 - one stream must not cost the node
             stream.reset()
             self.blame(connection.peer, Fault.OVER_LIMIT)
-            self._report(connection.peer)
+            self.report(f"a stream of {connection.peer.short}")
         finally:
             stream.close()

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import trio
 
-from nestmate.network.base import NetworkInput
 from nestmate.network.libp2p.addresses import good_places
-from nestmate.network.libp2p.host import Host
+from nestmate.network.libp2p.host import Host, Tell
 from nestmate.network.libp2p.names import Names
 from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.ids import PeerId
@@ -30,12 +29,10 @@ _TEXT_BYTES_MAX: Final = 8 * 1024
 class Lan:
     """This node's presence on the local network."""
 
-    def __init__(
-        self, host: Host, names: Names, inbox: trio.MemorySendChannel[NetworkInput]
-    ) -> None:
+    def __init__(self, host: Host, names: Names, tell: Tell) -> None:
         self._host = host
         self._service = names.mdns_service
-        self._inbox = inbox
+        self._tell = tell
         self._told, self._seen = trio.open_memory_channel[bytes](SIGHTINGS_WAITING_MAX)
 
     def __repr__(self) -> str:
@@ -52,7 +49,7 @@ class Lan:
             async for text in self._seen:
                 for sighting in read_sightings(text):
                     if sighting.peer != self._host.peer:
-                        await self._inbox.send(sighting)
+                        await self._tell(sighting)
         finally:
             with trio.CancelScope(shield=True):  # its threads must not outlive us
                 await trio.to_thread.run_sync(finder.close)

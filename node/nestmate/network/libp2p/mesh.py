@@ -7,7 +7,7 @@ knows neither streams nor records.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -79,10 +79,17 @@ class _Fanout:
 
 
 class Mesh:
-    """One node's view of all topics."""
+    """One node's view of all topics.
 
-    def __init__(self, dice: random.Random) -> None:
+    ``pinned`` are friends, a set that others change: each mesh holds one if it can, so
+    that strangers who fill it cannot cut this node off.
+    """
+
+    def __init__(
+        self, dice: random.Random, pinned: Collection[PeerId] = frozenset()
+    ) -> None:
         self._dice = dice
+        self._pinned = pinned
         self._neighbours: dict[PeerId, _Neighbour] = {}
         self.topics: dict[str, set[PeerId]] = {}
         self.messages = Messages()
@@ -218,7 +225,8 @@ class Mesh:
         if members is None or peer not in self._neighbours or peer in members:
             return sayings
         waits = self._backoff.get((topic, peer), 0.0) > now
-        if waits or len(members) >= DEGREE_HIGH:
+        full = len(members) >= DEGREE_HIGH and peer not in self._pinned
+        if waits or full:
             self._backoff[topic, peer] = now + BACKOFF_SECONDS
             sayings[peer].prune.append((topic, BACKOFF_SECONDS))
         else:
@@ -246,6 +254,9 @@ class Mesh:
                 self._fill(topic, now, sayings)
             elif len(members) > DEGREE_HIGH:
                 self._thin_out(topic, members, now, sayings)
+            if members.isdisjoint(self._pinned):
+                friends = sorted(self._listeners(topic).intersection(self._pinned))
+                self._graft_some(topic, friends, 1, now, sayings)
             self._gossip(topic, members, sayings)
         for topic in [t for t, each in self._fanout.items() if each.until < now]:
             del self._fanout[topic]
@@ -255,6 +266,7 @@ class Mesh:
     def _fill(self, topic: str, now: float, sayings: Sayings) -> None:
         candidates = sorted(self._listeners(topic) - self.topics[topic])
         self._dice.shuffle(candidates)
+        candidates.sort(key=lambda peer: peer not in self._pinned)
         room = DEGREE - len(self.topics[topic])
         self._graft_some(topic, candidates, room, now, sayings)
 
@@ -279,7 +291,10 @@ class Mesh:
     def _thin_out(
         self, topic: str, members: set[PeerId], now: float, sayings: Sayings
     ) -> None:
-        for peer in self._dice.sample(sorted(members), len(members) - DEGREE):
+        rest = sorted(members)
+        self._dice.shuffle(rest)
+        rest.sort(key=lambda peer: peer in self._pinned)
+        for peer in rest[: len(members) - DEGREE]:
             members.discard(peer)
             self._backoff[topic, peer] = now + BACKOFF_SECONDS
             sayings[peer].prune.append((topic, BACKOFF_SECONDS))

@@ -5,8 +5,8 @@ count, a strike, a closed connection or an input, never as an exception above. I
 every part and no rule of any of them.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
@@ -66,7 +66,7 @@ class Libp2pNetwork:
             async with trio.open_nursery() as nursery:
                 self._start(nursery)
                 try:
-                    await inbox.send(Listening(self.multiaddrs))
+                    await self._tell(Listening(self.multiaddrs))
                     yield
                 finally:
                     nursery.cancel_scope.cancel()
@@ -74,23 +74,31 @@ class Libp2pNetwork:
             self._reception.close()
 
     def _start(self, nursery: trio.Nursery) -> None:
-        host, names, inbox = self._host, self._names, self._inbox
-        news = News(inbox)
+        host, names, tell = self._host, self._names, self._tell
+        news = News(tell)
         host.watchers.append(news)
-        self._channels = Channels(host, names, inbox)
-        self._gossip = Gossip(host, names.network, inbox, nursery)
-        self._dht = Dht(host, names, self._dialler, inbox)
+        self._channels = Channels(host, names, tell)
+        self._gossip = Gossip(host, names.network, tell, nursery)
+        self._dht = Dht(host, names, self._dialler, tell)
         self._reception.run(nursery)
         nursery.start_soon(news.run)
         nursery.start_soon(self._gossip.run)
         nursery.start_soon(self._dht.run)
         if self.options.mdns:
-            nursery.start_soon(Lan(host, names, inbox).run)
+            nursery.start_soon(Lan(host, names, tell).run)
+
+    async def _tell(self, item: NetworkInput) -> None:
+        try:
+            await self._inbox.send(item)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return  # nobody listens any more: the node is going down
 
     async def dial(self, peer: PeerId, multiaddrs: Sequence[str]) -> None:
         """Try all addresses; tells ``Dialled`` in the end."""
-        connected = await self._dialler.dial(peer, good_places(multiaddrs))
-        await self._inbox.send(Dialled(peer, connected))
+        connected = False
+        with _contained(self._host, "a dial"):
+            connected = await self._dialler.dial(peer, good_places(multiaddrs))
+        await self._tell(Dialled(peer, connected))
 
     async def hang_up(self, peer: PeerId) -> None:
         """Close every connection with a peer."""
@@ -123,15 +131,18 @@ class Libp2pNetwork:
 
     async def find(self, key: bytes) -> None:
         """Look a key up in the DHT; tells ``Found``."""
-        await self._dht.find(key)
+        with _contained(self._host, "a search"):
+            await self._dht.find(key)
 
     async def announce(self, address: Address, record: bytes) -> None:
         """Put a presence record under an address."""
-        await self._dht.announce(address, record)
+        with _contained(self._host, "an announcement"):
+            await self._dht.announce(address, record)
 
     async def resolve(self, address: Address) -> None:
         """Look a presence record up; tells ``Resolved``."""
-        await self._dht.resolve(address)
+        with _contained(self._host, "a search"):
+            await self._dht.resolve(address)
 
     def pin(self, peer: PeerId, *, pinned: bool) -> None:
         """Reserve room for a friend, or no longer."""
@@ -144,3 +155,12 @@ class Libp2pNetwork:
     def keep(self) -> bytes:
         """Bans, for ``NetworkOptions.kept``."""
         return self._host.bans.dump()
+
+
+@contextmanager
+def _contained(host: Host, what: str) -> Iterator[None]:
+    """Let nothing out but what ends the task: below are strangers, above the house."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - that is the point of a border
+        host.report(what)

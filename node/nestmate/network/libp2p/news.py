@@ -7,8 +7,7 @@ before its coming was told. This file knows nothing of why peers come and go.
 
 import trio
 
-from nestmate.network.base import NetworkInput
-from nestmate.network.libp2p.host import Connection
+from nestmate.network.libp2p.host import Connection, Tell
 from nestmate_protocol.ids import PeerId
 from nestmate_protocol.inputs import PeerDown, PeerUp
 
@@ -16,8 +15,8 @@ from nestmate_protocol.inputs import PeerDown, PeerUp
 class News:
     """The difference between who is up and who was told to be up."""
 
-    def __init__(self, inbox: trio.MemorySendChannel[NetworkInput]) -> None:
-        self._inbox = inbox
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
         self._up: dict[PeerId, Connection] = {}
         self._told: dict[PeerId, Connection] = {}
         self._changed: dict[PeerId, None] = {}
@@ -44,17 +43,17 @@ class News:
             while self._changed:
                 peer = next(iter(self._changed))
                 del self._changed[peer]
-                await self._tell(peer)
+                await self._tell_of(peer)
 
-    async def _tell(self, peer: PeerId) -> None:
+    async def _tell_of(self, peer: PeerId) -> None:
         told = self._told.get(peer)
         if told is not None and told is not self._up.get(peer):
             del self._told[peer]
-            await self._inbox.send(PeerDown(peer))
+            await self._tell(PeerDown(peer))
         now = self._up.get(peer)
         if now is not None and peer not in self._told:
             self._told[peer] = now
-            await self._inbox.send(PeerUp(peer, now.place.text, now.inbound))
+            await self._tell(PeerUp(peer, now.place.text, now.inbound))
             now.announced.set()
 
     def _change(self, peer: PeerId) -> None:

@@ -75,7 +75,7 @@ class Reception:
         """
         try:
             stream = await trio.open_tcp_stream(place.host, place.port)
-        except OSError:
+        except (OSError, ValueError):  # a name may be none that can be looked up
             raise GoneError("nobody there") from None
         channel = await self._doorkeeper.call_on(stream, peer)
         connection = Connection(peer, place, inbound=False, group="")

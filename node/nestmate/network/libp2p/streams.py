@@ -12,8 +12,7 @@ from typing import Final
 
 import trio
 
-from nestmate.network.base import NetworkInput
-from nestmate.network.libp2p.host import Connection, Host
+from nestmate.network.libp2p.host import Connection, Host, Tell
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.wire import GoneError
 from nestmate.network.libp2p.yamux import Stream
@@ -40,11 +39,9 @@ class _Line:
 class Channels:
     """All direct streams of this node."""
 
-    def __init__(
-        self, host: Host, names: Names, inbox: trio.MemorySendChannel[NetworkInput]
-    ) -> None:
+    def __init__(self, host: Host, names: Names, tell: Tell) -> None:
         self._host = host
-        self._inbox = inbox
+        self._tell = tell
         self._protocols = {channel: names.channel(channel) for channel in Channel}
         self._lines: dict[tuple[PeerId, Channel], _Line] = {}
         self._incoming: dict[tuple[PeerId, Channel], int] = {}
@@ -115,4 +112,4 @@ class Channels:
             await budget.pay(size)
             with trio.fail_after(FRAME_SECONDS_MAX):
                 data = await stream.receive_exactly(size)
-            await self._inbox.send(Arrived(peer, channel, data))
+            await self._tell(Arrived(peer, channel, data))

@@ -78,6 +78,7 @@ class Stream:
 
     async def receive_some(self, bytes_max: int) -> bytes:
         """At least one byte; b"" once the other side has finished."""
+        await trio.lowlevel.checkpoint()
         while not self._unread:
             if self.was_reset:
                 raise GoneError("reset")
@@ -88,7 +89,6 @@ class Stream:
         del self._unread[:bytes_max]
         self._muxer.unread_bytes -= len(data)
         self._give_back(len(data))
-        await trio.lowlevel.checkpoint()
         return data
 
     async def receive_exactly(self, count: int) -> bytes:
@@ -244,7 +244,11 @@ class Muxer:
         number = self._next_number
         self._next_number += 2
         stream = Stream(self, number)
-        await self.write(_HEADER.pack(0, _UPDATE, _SYN, number, 0), opens=stream)
+        try:
+            await self.write(_HEADER.pack(0, _UPDATE, _SYN, number, 0), opens=stream)
+        except BaseException:
+            stream.reset()
+            raise
         return stream
 
     async def ping(self) -> bool:
