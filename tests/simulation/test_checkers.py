@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from nestmate_protocol.effects import Channel, Send
+from nestmate_protocol.effects import Channel, Publish, Send
 from nestmate_protocol.ids import Address, PeerId, TaskId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import make_frame, sign_record
@@ -42,6 +42,10 @@ class Somebody:
 ISSUER, WORKER, OTHER, ENEMY = map(Somebody, range(4))
 
 
+def the_lease(generation, holder, renewal=0):
+    return Lease(TASK, generation, holder.address, 15, 0, None, renewal)
+
+
 class Play:
     """A ledger, and people who do things before its eyes."""
 
@@ -57,13 +61,15 @@ class Play:
 
     def show(self, who, body):
         record = sign_record(who.key, NETWORK, body.kind, body.fields())
+        self.ledger.watch(who, Publish("topic", record.data, 0, urgent=False))
+
+    def post(self, who, body):
+        record = sign_record(who.key, NETWORK, body.kind, body.fields())
         frame = make_frame([(record.data, 0)])
-        send = Send(PeerId(b"p" * 32), Channel.SIGNALS, frame)
-        self.ledger.watch(who, send)
+        self.ledger.watch(who, Send(PeerId(b"p" * 32), Channel.SIGNALS, frame))
 
     def lease(self, generation, holder, renewal=0):
-        lease = Lease(TASK, generation, holder.address, 15, 0, None, renewal)
-        self.show(ISSUER, lease)
+        self.show(ISSUER, the_lease(generation, holder, renewal))
 
     def hold(self, generation, worker):
         claim = ClaimView(TASK, "s", ISSUER.address, generation, 15, 15.0, 0.5, b"")
@@ -122,6 +128,12 @@ def test_a_generation_that_falls_is_found(play):
     assert "fall from generation 2 to 1" in play.complaints[0]
 
 
+def test_a_lease_that_waited_for_its_holder_may_come_late(play):
+    play.lease(2, OTHER)
+    play.post(ISSUER, the_lease(1, WORKER))
+    assert play.complaints == []
+
+
 def test_a_result_under_an_old_fence_is_found(play):
     play.lease(1, WORKER)
     play.finish(1, WORKER)
@@ -132,7 +144,6 @@ def test_a_result_under_an_old_fence_is_found(play):
 
 def test_a_result_from_somebody_who_never_held_the_task_is_found(play):
     play.lease(1, WORKER)
-    play.finish(1, OTHER)
     play.receipt(1, OTHER)
     assert "who never held generation 1" in play.complaints[0]
 

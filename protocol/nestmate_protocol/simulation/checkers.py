@@ -126,15 +126,16 @@ class Ledger:
             return
         match effect:
             case Send(_, Channel.SIGNALS, data):
-                self._frame(node, data)
+                self._frame(node, data, at_once=False)
             case Publish(_, record):
-                self._frame(node, make_frame([(record, 0)]))
+                self._frame(node, make_frame([(record, 0)]), at_once=True)
             case Notify(kind):
                 self.counts[kind] += 1
             case _:
                 return
 
-    def _frame(self, node: Node, data: bytes) -> None:
+    def _frame(self, node: Node, data: bytes, *, at_once: bool) -> None:
+        """Records as they leave; what goes straight to an agent may have waited."""
         opened = self._opener.open(data)
         if isinstance(opened, Fault):
             self._complain(f"{node.name} shows a frame that is {opened.value}")
@@ -144,18 +145,18 @@ class Ledger:
             made_here = self._register.signs_for(record.author, node)
             if made_here and record.id not in self._known:
                 self._known[record.id] = None
-                self._record(node, record)
+                self._record(node, record, at_once=at_once)
 
-    def _record(self, node: Node, record: Record) -> None:
+    def _record(self, node: Node, record: Record, *, at_once: bool) -> None:
         """A record this node made itself, seen for the first time."""
         self.counts[record.kind.value] += 1
         match record.kind:
             case Kind.SIGNAL:
                 signal = Signal.read(record.fields)
                 task = task_id(signal.issuer, signal.key)
-                self._risen(node, task, signal.generation, record.kind)
+                self._risen(node, task, signal.generation, at_once=at_once)
             case Kind.LEASE:
-                self._leased(node, Lease.read(record.fields))
+                self._leased(node, Lease.read(record.fields), at_once=at_once)
             case Kind.RECEIPT:
                 self._received(node, Receipt.read(record.fields))
             case _:
@@ -164,19 +165,21 @@ class Ledger:
     def _story(self, node: Node, task: TaskId) -> TaskStory:
         return self.stories.setdefault(task, TaskStory(node.number))
 
-    def _risen(self, node: Node, task: TaskId, generation: int, kind: Kind) -> None:
+    def _risen(
+        self, node: Node, task: TaskId, generation: int, *, at_once: bool
+    ) -> None:
         story = self._story(node, task)
         if story.issuer != node.number:
-            self._complain(f"{node.name} makes a {kind} for a task of another")
-        if generation < story.generation:
+            self._complain(f"{node.name} speaks for {task.short}, a task of another")
+        if at_once and generation < story.generation:
             self._complain(
                 f"{node.name} lets {task.short} fall from generation"
-                f" {story.generation} to {generation} with a {kind}"
+                f" {story.generation} to {generation}"
             )
         story.generation = max(story.generation, generation)
 
-    def _leased(self, node: Node, lease: Lease) -> None:
-        self._risen(node, lease.task, lease.generation, Kind.LEASE)
+    def _leased(self, node: Node, lease: Lease, *, at_once: bool) -> None:
+        self._risen(node, lease.task, lease.generation, at_once=at_once)
         story = self._story(node, lease.task)
         holder = story.holders.setdefault(lease.generation, lease.holder)
         if holder != lease.holder:

@@ -154,10 +154,11 @@ class Gossip:
                 continue
             delay_ms = ways.latency_ms()
             arrival_ms = self._timeline.now_ms + delay_ms
-            hear = partial(self._hear, other, node, topic, frame, name)
-            again = ways.doubles()
-            if self._expect(listener, name, arrival_ms) or again:
+            if self._expect(listener, name, arrival_ms):
+                hear = partial(self._hear, other, node, topic, frame, name)
                 other.later(delay_ms, hear)
+            elif ways.doubles():
+                other.later(delay_ms, partial(self._hear, other, node, topic, frame))
 
     def _expect(self, listener: _Listener, name: bytes, arrival_ms: int) -> bool:
         """Whether this copy is the first to arrive; later ones are not even made."""
@@ -170,8 +171,9 @@ class Gossip:
         return True
 
     def _hear(
-        self, node: Node, came_from: Node, topic: str, frame: bytes, name: bytes
+        self, node: Node, came_from: Node, topic: str, frame: bytes, name: bytes = b""
     ) -> None:
+        """A copy arrives; without a name it is one too many, and goes no further."""
         if topic not in self._listener(node).topics:
             return
         opened = self._opener.open(frame)
@@ -180,7 +182,8 @@ class Gossip:
             return
         self.copies += 1
         node.give(Heard(came_from.peer, topic, opened))
-        self._forward(node, came_from, topic, frame, name)
+        if name:
+            self._forward(node, came_from, topic, frame, name)
 
     def _listener(self, node: Node) -> _Listener:
         return self._listeners.setdefault(node.number, _Listener())
