@@ -62,6 +62,7 @@ class CardsKnown:
         self._known: dict[Address, Known] = {}
         self._by_device: dict[DeviceKey, Address] = {}
         self._by_skill: dict[str, dict[Address, None]] = {}
+        self._by_data: dict[bytes, Card] = {}
 
     def __repr__(self) -> str:
         return f"<CardsKnown {len(self._known)}>"
@@ -98,6 +99,11 @@ class CardsKnown:
     def get(self, address: Address) -> Known | None:
         """What is known of an agent."""
         return self._known.get(address)
+
+    def opened(self, data: bytes, wall_ms: int) -> Card | None:
+        """The card these foreign bytes are, if it was verified before and is valid."""
+        card = self._by_data.get(data)
+        return card if card and card.valid_until_ms > wall_ms else None
 
     def author_of(self, device: DeviceKey) -> Address | None:
         """For whom a device key speaks, if one of their cards has shown it."""
@@ -152,6 +158,7 @@ class CardsKnown:
         self._known.pop(card.address, None)
         self._known[card.address] = known
         self._by_device[card.author] = card.address
+        self._by_data[card.data] = card
         for skill in card.skills:
             self._by_skill.setdefault(skill.name, {})[card.address] = None
 
@@ -159,6 +166,7 @@ class CardsKnown:
         """Take somebody out; returns the devices that had shown whom they speak for."""
         card = known.card
         self._known.pop(card.address, None)
+        self._by_data.pop(card.data, None)
         devices = card.log.last_devices | {card.author}
         proved = {d for d in devices if self._by_device.get(d) == card.address}
         for device in proved:
