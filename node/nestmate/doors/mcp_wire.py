@@ -75,8 +75,7 @@ class Wire:
     async def say(self, item: SessionMessage) -> None:
         """Put one message on the wire, once those before it are gone."""
         message = item.message
-        with suppress(trio.ClosedResourceError):  # it came after the last word
-            await self._to_say.send(_line_of(message))
+        await self._queue(message)
         if isinstance(message, wire.JSONRPCResponse | wire.JSONRPCError):
             self._close(message.id)
 
@@ -115,7 +114,12 @@ class Wire:
     ) -> None:
         error = wire.ErrorData(code=code, message=sentence)
         refusal = wire.JSONRPCError(jsonrpc="2.0", id=number, error=error)
-        await self._to_say.send(_line_of(refusal))
+        await self._queue(refusal)
+
+    async def _queue(self, message: wire.JSONRPCMessage) -> None:
+        """What comes after the last word, or when nobody listens, is dropped."""
+        with suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+            await self._to_say.send(_line_of(message))
 
 
 class Hearing:
