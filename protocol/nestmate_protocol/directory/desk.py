@@ -147,13 +147,18 @@ class Desk:
 
     def _find(self, request: int, body: FindSkill, now: Moment) -> list[Effect]:
         if not 0 < len(body.name) <= SKILL_CHARS_MAX:
-            raise LocalError(f"a skill's name has 1 to {SKILL_CHARS_MAX} characters")
+            raise LocalError(
+                f"a skill's name has 1 to {SKILL_CHARS_MAX} characters",
+                "give the name as its agent offers it, such as translate",
+            )
         if body.limit < 1:
             raise LocalError("a search finds at least one", "give a limit from 1 on")
         try:
             about = skill_key(body.name)
         except UnicodeEncodeError:
-            raise LocalError("this text holds half a character") from None
+            raise LocalError(
+                "this text holds half a character", "write it as whole Unicode text"
+            ) from None
         until_ms = now.mono_ms + patience_ms(body.wait_seconds)
         waiter = Waiter(request, Aim.SKILL, about, until_ms, body.name, body.limit)
         return self._finder.ask(waiter, now)
@@ -162,7 +167,10 @@ class Desk:
         multiaddr, peer = _parsed(body.multiaddr)
         until_ms = now.mono_ms + patience_ms(body.wait_seconds)
         if peer == self._neighbours.own.me.peer:
-            raise LocalError("this is the address of this very node")
+            raise LocalError(
+                "this is the address of this very node",
+                "give the multiaddr of another; `nestmate id` shows your own",
+            )
         if peer in self._neighbours.links:
             return [Reply(request, Done())]
         dialling = self._neighbours.dialling

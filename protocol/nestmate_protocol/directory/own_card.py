@@ -193,7 +193,9 @@ def _check(skill: SkillOffer) -> None:
     try:
         "".join((skill.name, *texts)).encode()
     except UnicodeEncodeError:
-        raise LocalError("this text holds half a character") from None
+        raise LocalError(
+            "this text holds half a character", "write it as whole Unicode text"
+        ) from None
     check_skill(skill)
     for schema in filter(None, (skill.input_schema, skill.output_schema)):
         try:

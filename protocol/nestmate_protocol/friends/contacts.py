@@ -42,7 +42,10 @@ def checked_name(name: str) -> str:
     """A name as it is kept; raises LocalError with a way out if it cannot be one."""
     name = unicodedata.normalize("NFC", name)
     if not 0 < len(name) <= NAME_CHARS_MAX:
-        raise LocalError(f"a name has 1 to {NAME_CHARS_MAX} characters")
+        raise LocalError(
+            f"a name has 1 to {NAME_CHARS_MAX} characters",
+            "take a shorter or longer one",
+        )
     if plain(name) != name:
         raise LocalError(
             "a name is plain printable text",

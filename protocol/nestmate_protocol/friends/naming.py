@@ -86,7 +86,10 @@ class Naming:
     def _add(self, address: Address, name: str, now: Moment) -> Answer:
         known = self._contacts.get(address)
         if address == self._me:
-            raise LocalError("this is the address of this very node")
+            raise LocalError(
+                "this is the address of this very node",
+                "give the address of somebody else; `nestmate id` shows your own",
+            )
         if known is not None and name in {"", known.name}:
             return [], self._view(known)
         if known is not None:

@@ -303,14 +303,21 @@ _TOO_MANY_JOINS: Final = Refusal(
 
 def _check_terms(body: CreateInvite) -> None:
     if not 1 <= body.uses <= INVITE_USES_MAX:
-        raise LocalError(f"an invite works 1 to {INVITE_USES_MAX} times")
+        raise LocalError(
+            f"an invite works 1 to {INVITE_USES_MAX} times",
+            "give a number of uses within that",
+        )
     if not 1 <= body.expires_seconds <= INVITE_TTL_SECONDS_MAX:
         days = INVITE_TTL_SECONDS_MAX // 86_400
-        raise LocalError(f"an invite works for 1 second to {days} days")
+        raise LocalError(
+            f"an invite works for 1 second to {days} days",
+            "give a time such as 24h or 7d",
+        )
     if len(body.grants) > GRANTS_MAX or any(
         not 0 < len(name) <= NAME_CHARS_MAX for name in body.grants
     ):
         raise LocalError(
             f"an invite names at most {GRANTS_MAX} grants,"
-            f" each of 1 to {NAME_CHARS_MAX} characters"
+            f" each of 1 to {NAME_CHARS_MAX} characters",
+            "name fewer of them, or make a second invite",
         )
