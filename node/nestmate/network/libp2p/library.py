@@ -1,11 +1,11 @@
 """The one door to py-libp2p: which version, and the few names this house takes.
 
 Taken are peer keys, the Noise handshake and the message definitions of the public
-protocols; everything that holds state for strangers is ours, because the library's
-own parts set no bound to what one peer may cost. The library's package loads every
-transport it has, 42 MB of them, when any module of it is imported; that is passed by
-while nobody else in the process has loaded it. Nothing of the library is changed but
-one public table: which kinds of peer key exist.
+protocols; everything that holds state for strangers is ours, so that what one peer may
+cost has a bound everywhere. The library's package loads every transport it has, 42 MB
+of them, when any module of it is imported; that is passed by while nobody else in the
+process has loaded it. Nothing of the library is changed but one public table: which
+kinds of peer key exist.
 """
 
 import importlib.machinery
@@ -94,8 +94,8 @@ __all__ = [
     "create_new_noise_key_pair",
 ]
 
-# A peer key of a few kilobytes can make one signature check take minutes, and our
-# peer ids are Ed25519 keys anyway: no other kind is read, in any handshake.
+# Our peer ids are Ed25519 keys, and the check of their signatures has a fixed cost: no
+# other kind of key is read, in any handshake.
 for _kind in sorted(set(key_type_to_public_key_deserializer)):
     if _kind != KeyType.Ed25519.value:
         del key_type_to_public_key_deserializer[_kind]
