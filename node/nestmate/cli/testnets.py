@@ -14,7 +14,7 @@ import click
 
 from nestmate.cli.arguments import Arguments
 from nestmate.cli.output import show_json, show_lines, show_table
-from nestmate.errors import NodeError, NotFoundError
+from nestmate.errors import NodeError, NotFoundError, UsageError
 from nestmate.home import HOME_VARIABLE, Home
 from nestmate.testnet.net import (
     Member,
@@ -33,7 +33,6 @@ from nestmate.testnet.net import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_EXEC = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 LOG_LINES = 50
 SIGNALLED = 128  # what a shell adds to the number of the signal a command died of
 
@@ -68,12 +67,24 @@ def status(arguments: Arguments, folder: str | None) -> None:
     _show(arguments, open_testnet(folder_of(folder)))
 
 
-@click.command(context_settings=_EXEC)
+@click.command()
 @_number
 @_dir
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
-def execute(number: int, folder: str | None, command: tuple[str, ...]) -> None:
-    """Run COMMAND with NESTMATE_HOME set to the home of node K."""
+@click.pass_obj
+def execute(
+    arguments: Arguments, number: int, folder: str | None, command: tuple[str, ...]
+) -> None:
+    """Run COMMAND with NESTMATE_HOME set to the home of node K.
+
+    Write `--` before COMMAND. Its exit code becomes that of this command.
+    """
+    if not arguments.divided:
+        raise UsageError(
+            "Nothing says where your command begins.",
+            f"Write `--` before it: nestmate testnet exec {number} -- "
+            f"{' '.join(command)}",
+        )
     member = open_testnet(folder_of(folder)).member(number)
     paths = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
     environment = os.environ | {
@@ -151,7 +162,7 @@ def down(arguments: Arguments, folder: str | None) -> None:
 
 @click.command()
 @click.option("--nodes", type=click.IntRange(5, 16), default=5, help="[default: 5]")
-@click.option("--tasks", type=click.IntRange(10, 200), default=30, help="[default: 30]")
+@click.option("--tasks", type=click.IntRange(18, 120), default=30, help="[default: 30]")
 @click.pass_obj
 def demo(arguments: Arguments, nodes: int, tasks: int) -> None:
     """Five nodes, thirty tasks, one death, one restart, and a verdict."""

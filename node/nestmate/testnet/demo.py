@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from nestmate.errors import NodeError
-from nestmate.testnet.crew import CRAFTS, hire
+from nestmate.testnet.crew import CRAFTS, Craft, hire
 from nestmate.testnet.net import Testnet, make_testnet, start, stop, take_down
 from nestmate.testnet.processes import ending_in_order, undisturbed
 from nestmate.testnet.stage import Stage
@@ -93,20 +93,38 @@ def _hire(story: Story, stage: Stage) -> None:
         skills = [hand.skill for hand in story.hands if hand.node == member.number]
         if skills:
             stage.say(f"Node {member.number} works: {', '.join(skills)}.")
+    deadline = time.monotonic() + MEET_SECONDS_MAX
+    while not all(_is_offered(story, craft.skill) for craft in CRAFTS):
+        _check(deadline, "The askers did not hear of the workers in time.")
+
+
+def _is_offered(story: Story, skill: str) -> bool:
+    """Whether every asker has heard of everybody who offers a skill."""
+    found = [
+        story.net.member(number).client.skill.find(skill, timeout=0).results
+        for number in ASKERS
+    ]
+    return all(len(results) == HANDS_PER_CRAFT for results in found)
 
 
 def _deposit(story: Story, stage: Stage, tasks: int) -> None:
-    """Slow tasks first, so that the urgent ones must overtake them."""
+    """Keep every worker busy, then slow tasks, and urgent ones last of all.
+
+    So the urgent ones must overtake the slow ones, and nobody who is idle can help.
+    """
     askers = [story.net.member(number) for number in ASKERS]
     for member in askers:
         story.seen[member.number] = member.client.event.wait(timeout=0).seq
-    for at in range(tasks):
-        level, urgency = URGENCIES[at * len(URGENCIES) // tasks]
-        craft, asker = CRAFTS[at % len(CRAFTS)], askers[at % len(askers)]
+    for at, (level, craft) in enumerate(_orders(tasks, len(story.hands))):
+        asker = askers[at % len(askers)]
         text = f"task {at}\nof {tasks}\n{level} {craft.skill}\n"
         asked = time.time()
         deposited = asker.client.signal.deposit(
-            craft.skill, urgency=urgency, body=text, size=WORK_SECONDS, lease=LEASE
+            craft.skill,
+            urgency=URGENCIES[level],
+            body=text,
+            size=WORK_SECONDS,
+            lease=LEASE,
         )
         job = Job(asker, craft, level, text, deposited.task, asked)
         story.jobs[job.task] = job
@@ -114,6 +132,15 @@ def _deposit(story: Story, stage: Stage, tasks: int) -> None:
         f"Nodes {ASKERS[0]} and {ASKERS[1]} deposit {tasks} tasks for "
         f"{len(story.hands)} workers: slow ones first, urgent ones last."
     )
+
+
+def _orders(tasks: int, hands: int) -> Iterator[tuple[str, Craft]]:
+    """Levels and crafts in the order of their deposits; a third of each level."""
+    levels = [("slow", tasks // 3), ("alert", tasks // 3 - hands)]
+    levels = [("alert", hands), *levels, ("flash", tasks - 2 * (tasks // 3))]
+    for level, count in levels:
+        for at in range(count):
+            yield level, CRAFTS[at % len(CRAFTS)]
 
 
 def _work(story: Story, stage: Stage) -> None:
@@ -155,8 +182,8 @@ def _kill(story: Story, stage: Stage) -> None:
             member.process.tell(signal.SIGKILL)
             story.death = Death(member, job, fence)
             stage.say(
-                f"Node {member.number} is killed (-9) in the midst of a {job.level} "
-                f"{job.craft.skill}."
+                f"Node {member.number} is killed (-9) in the midst of a "
+                f"{job.craft.skill}, level {job.level}."
             )
             return
         for hand in hands:

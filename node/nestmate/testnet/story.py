@@ -18,7 +18,7 @@ from nestmate.testnet.stage import Check
 if TYPE_CHECKING:
     from nestmate.operations.events import Event
 
-URGENCIES: Final = (("slow", 0.05), ("alert", 0.35), ("flash", 0.95))
+URGENCIES: Final = {"slow": 0.05, "alert": 0.35, "flash": 0.95}
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ def _overtaken(jobs: Sequence[Job]) -> Check:
         level: statistics.median(
             job.granted - job.asked for job in jobs if job.level == level
         )
-        for level, _ in URGENCIES
+        for level in URGENCIES
     }
     figure = ", ".join(f"{level} {wait:.1f} s" for level, wait in waits.items())
     held = waits["flash"] < waits["slow"]
