@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 from nestmate_protocol.clocks import Moment
+from nestmate_protocol.codec import plain
 from nestmate_protocol.directory import subject as directory_kept
 from nestmate_protocol.directory.outbox import WAIT_MS_MAX, Outbox
 from nestmate_protocol.directory.outcomes import AgentUp, Entitled, Lapse
@@ -66,6 +67,7 @@ from nestmate_protocol.limits import (
     ASKS_OPEN_MAX,
     FRAME_BYTES_MAX,
     FRAME_RECORDS_MAX,
+    NAME_CHARS_MAX,
 )
 from nestmate_protocol.records import Carried, Kind, make_frame, open_frame
 from nestmate_protocol.signals.board import Board
@@ -158,13 +160,19 @@ class Core:
     ) -> None:
         """Restore everything from ``reader``; ``incarnation`` is 16 bytes per boot.
 
-        Raises LocalError if what is on disk about our own doings cannot be read.
+        Raises LocalError if what is on disk about our own doings cannot be read, or if
+        the device does not speak for the address.
         """
+        if identity.device.public not in identity.log.last_devices:
+            raise LocalError(
+                "this device does not speak for its address any more",
+                "give it a new key with the recovery phrase",
+            )
         me = Me(
             identity.device,
             identity.log,
             identity.peer,
-            identity.called,
+            plain(identity.called)[:NAME_CHARS_MAX],
             identity.network,
         )
         self._me = me
@@ -426,7 +434,10 @@ class Core:
         for reply in replies:
             if reply.request in self._asks:
                 self._asks.discard(reply.request)
-                effects.append(_in_sentences(reply))
+                response = reply.response
+                if isinstance(response, Refusal):
+                    response = response.in_sentences()
+                effects.append(Reply(reply.request, response))
         return effects
 
     def _status(self, now: Moment) -> StatusView:
@@ -455,22 +466,6 @@ class Core:
 _TOO_MANY: Final = Refusal(
     Code.BUSY, "too many requests are open", "wait until some have been answered"
 )
-
-
-def _in_sentences(reply: Reply) -> Reply:
-    """Whatever a subject refused with, its words begin and end as sentences do."""
-    no = reply.response
-    if not isinstance(no, Refusal):
-        return reply
-    spoken = Refusal(no.code, _sentence(no.detail), _sentence(no.hint))
-    return Reply(reply.request, spoken)
-
-
-def _sentence(text: str) -> str:
-    """A period ends it, unless somebody might copy it along with an address."""
-    last = text.rpartition(" ")[2]
-    whole = not text or text[-1] in ".?!" or "/" in last
-    return text[:1].upper() + text[1:] + ("" if whole else ".")
 
 
 def _one_batch(saves: Iterable[Save]) -> list[Effect]:

@@ -153,6 +153,10 @@ class Refusal:
     detail: str
     hint: str = ""
 
+    def in_sentences(self) -> "Refusal":
+        """The same, with words that begin and end as sentences do."""
+        return Refusal(self.code, _sentence(self.detail), _sentence(self.hint))
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -192,3 +196,10 @@ Effect = (
     | Reply
     | Notify
 )
+
+
+def _sentence(text: str) -> str:
+    """A period ends it, unless somebody might copy it along with an address."""
+    last = text.rpartition(" ")[2]
+    whole = not text or text[-1] in ".?!" or "/" in last
+    return text[:1].upper() + text[1:] + ("" if whole else ".")

@@ -105,6 +105,8 @@ def pack(frame: CardsFrame) -> bytes:
 def unpack(data: bytes) -> CardsFrame:
     """The frame these foreign bytes are; raises RemoteError and nothing else."""
     match decode(data, FRAME_BYTES_MAX):
+        case [bool(), *_]:  # which would match as 0 or 1
+            raise RemoteError(Fault.MALFORMED, "the number of a frame")
         case [int(number), bytes(card)] if number == _HELLO:
             return Hello(_card(card))
         case [int(number), list(cards), bytes(about)] if number == _CARDS:

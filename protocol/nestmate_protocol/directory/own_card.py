@@ -32,6 +32,7 @@ from nestmate_protocol.limits import (
     CARD_RENEW_MS,
     CARD_TTL_MS,
     HOST_ADDRESSES_MAX,
+    MULTIADDR_CHARS_MAX,
     PRESENCE_TTL_MS,
     SKEW_MS_MAX,
     SKILLS_PER_CARD_MAX,
@@ -93,8 +94,9 @@ class OwnCard:
                 self._skills = {skill.name: skill for skill in skills}
 
     def listen(self, multiaddrs: tuple[str, ...], now: Moment) -> list[Save]:
-        """Be reached here from now on."""
-        self.multiaddrs = multiaddrs[:HOST_ADDRESSES_MAX]
+        """Be reached here from now on; what no card can hold is left out."""
+        fitting = [each for each in multiaddrs if _is_multiaddr(each)]
+        self.multiaddrs = tuple(fitting[:HOST_ADDRESSES_MAX])
         return self.renew(now)
 
     def add(self, skill: SkillOffer, now: Moment) -> list[Save]:
@@ -186,6 +188,11 @@ class OwnCard:
             if self.card is None
             else (self.card.valid_until_ms - now.wall_ms)
         )
+
+
+def _is_multiaddr(text: str) -> bool:
+    plain_text = text.isascii() and text.isprintable()
+    return plain_text and text.startswith("/") and len(text) <= MULTIADDR_CHARS_MAX
 
 
 def _check(skill: SkillOffer) -> None:

@@ -23,7 +23,7 @@ from nestmate_protocol.effects import (
     Send,
     Strike,
 )
-from nestmate_protocol.errors import Fault
+from nestmate_protocol.errors import Fault, LocalError
 from nestmate_protocol.friends.requests import (
     CreateInvite,
     ListContacts,
@@ -35,6 +35,7 @@ from nestmate_protocol.inputs import (
     Ask,
     Found,
     Heard,
+    Listening,
     PeerUp,
     Resolved,
     Wakeup,
@@ -267,8 +268,29 @@ def test_a_store_that_lost_our_own_doings_to_damage_is_not_taken(village):
     ann.ask(CreateInvite())
     for key, _ in list(ann.disk.scan(b"f/invite/")):
         ann.disk.pairs[key] = b"damaged"
-    with pytest.raises(Exception, match="cannot be read"):
+    with pytest.raises(LocalError, match="cannot be read"):
         ann.boot()
+
+
+def test_a_name_or_address_no_card_can_hold_does_not_keep_a_node_down(village):
+    (ann,) = village.add("ann")
+    ann.name = "A\u202e" + "n" * 99
+    village.restart(ann)
+    ann.feed(Listening(("nonsense", "/ip4/" + "1" * 999, ann.multiaddr)))
+    view = ann.ask(ShowSelf())
+    assert view.multiaddrs == (ann.multiaddr,)
+    assert view.called == "A" + "n" * 63
+
+
+def test_a_device_that_was_replaced_does_not_start(village):
+    (ann,) = village.add("ann")
+    device = ann.device_seed
+    village.stop(ann)
+    ann.rotate()
+    ann.device_seed = device
+    with pytest.raises(LocalError, match="does not speak") as caught:
+        ann.boot()
+    assert "recover" in caught.value.hint
 
 
 values = st.recursive(
