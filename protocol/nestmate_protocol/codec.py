@@ -287,8 +287,15 @@ class Fields:
         return tuple(row.identifier(place, cls) for place in range(len(row.body)))
 
     def rows(self, key: int, count_max: int) -> "list[Fields]":
-        """An array of at most ``count_max`` maps or arrays, each to be read in turn."""
-        return [Fields(item) for item in self.items(key, count_max)]
+        """An array of at most ``count_max`` arrays, each to be read by position."""
+        return [row(item) for item in self.items(key, count_max)]
+
+
+def row(value: Value) -> Fields:
+    """An array to be read by position; a map in its place is refused."""
+    if type(value) is not list:
+        raise RemoteError(Fault.BAD_FIELD, "not an array")
+    return Fields(value)
 
 
 def plain(text: str) -> str:

@@ -12,7 +12,14 @@ from enum import StrEnum, unique
 from hashlib import sha256
 from typing import Final
 
-from nestmate_protocol.codec import INTEGER_MAX, Encodable, Fields, decode, encode
+from nestmate_protocol.codec import (
+    INTEGER_MAX,
+    Encodable,
+    Fields,
+    decode,
+    encode,
+    row,
+)
 from nestmate_protocol.errors import Fault, LocalError, RemoteError
 from nestmate_protocol.ids import ID_BYTES, DeviceKey, NetworkId, RecordId
 from nestmate_protocol.keys import SigningKey, verify
@@ -186,7 +193,7 @@ def open_frame(data: bytes, network: NetworkId) -> tuple[Carried, ...]:
 
     Raises RemoteError and nothing else, whatever the bytes.
     """
-    frame = Fields(decode(data, FRAME_BYTES_MAX))
+    frame = row(decode(data, FRAME_BYTES_MAX))
     if frame.integer(0, 0, INTEGER_MAX) != VERSION:
         raise RemoteError(Fault.UNKNOWN_VERSION, "frame")
     rows = frame.rows(1, FRAME_RECORDS_MAX)

@@ -239,16 +239,16 @@ def test_missing_and_null_fields_give_the_default_but_bad_ones_do_not():
 
 
 def test_arrays_are_read_by_position_and_rows_one_by_one():
-    fields = Fields({1: [[b"a", 5], {0: b"b"}], 2: [bytes(32)], 3: [1]})
+    fields = Fields({1: [[b"a", 5], [b"b"]], 2: [bytes(32)], 3: [1], 4: [{0: b"b"}]})
     first, second = fields.rows(1, 2)
     assert (first.octets(0, 1, 1), first.integer(1, 0, 9)) == (b"a", 5)
     assert second.octets(0, 1, 1) == b"b"
     assert fields.identifiers(2, Address, 1) == (Address(bytes(32)),)
-    for bad in (lambda: fields.rows(3, 1), lambda: fields.identifiers(3, Address, 1)):
-        with pytest.raises(RemoteError):
-            bad()
     with pytest.raises(RemoteError):
-        fields.rows(1, 1)
+        fields.identifiers(3, Address, 1)
+    for key, count_max in ((1, 1), (3, 1), (4, 1)):
+        with pytest.raises(RemoteError):
+            fields.rows(key, count_max)
 
 
 @pytest.mark.parametrize(

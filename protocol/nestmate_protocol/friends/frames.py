@@ -67,6 +67,8 @@ def pack(frame: FriendsFrame) -> bytes:
 def unpack(data: bytes) -> FriendsFrame:
     """The frame these foreign bytes are; raises RemoteError and nothing else."""
     match decode(data, _FRAME_BYTES_MAX):
+        case [bool(), *_]:  # which would match as 0 or 1
+            raise RemoteError(Fault.MALFORMED, "the number of a frame")
         case [int(number), bytes(raw), bytes(secret)] if number == _REDEEM:
             if len(secret) != SECRET_BYTES:
                 raise RemoteError(Fault.BAD_FIELD, "secret")

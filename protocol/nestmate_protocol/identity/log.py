@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
-from nestmate_protocol.codec import Encodable, Fields, decode, encode
+from nestmate_protocol.codec import Encodable, decode, encode, row
 from nestmate_protocol.errors import Fault, LocalError, RemoteError
 from nestmate_protocol.ids import ID_BYTES, Address, DeviceKey, RecordId
 from nestmate_protocol.keys import SigningKey
@@ -225,7 +225,7 @@ def merge_logs(one: IdentityLog, other: IdentityLog) -> Merged:
 
 def open_fork(data: bytes) -> ForkProof:
     """The proof these foreign bytes are; RemoteError if they prove nothing."""
-    parts = Fields(decode(data, FRAME_BYTES_MAX))
+    parts = row(decode(data, FRAME_BYTES_MAX))
     if parts.integer(0, 0, DEVICES_MAX) != 1:
         raise RemoteError(Fault.UNKNOWN_VERSION, "fork proof")
     one = read_log(parts.items(1, LOG_ENTRIES_MAX))
