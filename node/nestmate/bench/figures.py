@@ -28,10 +28,10 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure should reach, in words and as a judgement of (raw, ours)."""
+    """What a figure should reach, in words and as a judgement of the figure."""
 
     words: str
-    holds: Callable[[float, float], bool]
+    holds: Callable[["Figure"], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,8 @@ class Figure:
             "ours": round(self.ours, 3),
             "ratio": None if math.isnan(self.ratio) else round(self.ratio, 3),
             "target": target.words if target else "",
-            "held": self._held if judged else None,
+            "held": target.holds(self) if target and judged else None,
         }
-
-    @property
-    def _held(self) -> bool | None:
-        if self.target is None:
-            return None
-        share = self.raw * self.ratio if self.rounds_ratio is not None else self.ours
-        return self.target.holds(self.raw, share)
 
 
 def in_rounds(
@@ -97,18 +90,20 @@ def in_rounds(
 def at_least_share(percent: int) -> Target:
     """So many per cent of the raw limit."""
     return Target(
-        f"≥ {percent} % of raw", lambda raw, ours: ours >= raw * percent / _PERCENT
+        f"≥ {percent} % of raw", lambda figure: figure.ratio >= percent / _PERCENT
     )
 
 
 def at_most(bound: float, unit: Unit) -> Target:
     """No more than so much, whatever the raw limit."""
-    return Target(f"≤ {bound:g} {unit}", lambda _, ours: ours <= bound)
+    return Target(f"≤ {bound:g} {unit}", lambda figure: figure.ours <= bound)
 
 
 def at_most_more(bound: float, unit: Unit) -> Target:
     """No more than so much on top of the raw limit."""
-    return Target(f"≤ raw + {bound:g} {unit}", lambda raw, ours: ours <= raw + bound)
+    return Target(
+        f"≤ raw + {bound:g} {unit}", lambda figure: figure.ours <= figure.raw + bound
+    )
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
