@@ -31,7 +31,8 @@ export const joined = parts => new Uint8Array(Buffer.concat(parts))
 
 export const encode = value => encodeAny(value, { cde: true })
 
-export function decode (bytes) {
+export function decode (octets) {
+  const bytes = new Uint8Array(octets)
   let value
   try {
     value = decodeAny(bytes, STRICT)

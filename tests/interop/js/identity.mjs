@@ -1,8 +1,13 @@
 // Identity logs, cards and presence as docs/spec/02-identity.md has them: what speaks
 // for an address, and what an agent says of itself. Knows no transport and no signal.
 import { blake2b } from '@noble/hashes/blake2.js'
+import { mnemonicToEntropy } from '@scure/bip39'
+import { wordlist } from '@scure/bip39/wordlists/english.js'
 
-import { ascii, hex, refuse, same } from './cbor.mjs'
+import { ascii, decode, hex, refuse, same } from './cbor.mjs'
+import {
+  checkFields, integer, many, multiaddr, name, octets as octetsOf, optional, text
+} from './fields.mjs'
 import { NO_NETWORK, openRecord, publicOf, sha256, signRecord } from './records.mjs'
 
 const ENTRIES_MAX = 64
@@ -12,6 +17,11 @@ const VALID_MS_MAX = (48 * 3600 + 120) * 1000
 const HOSTS_MAX = 4
 const MULTIADDRS_MAX = 16
 const SKILLS_MAX = 64
+const SCHEMA_BYTES_MAX = 4 * 1024
+
+const wallTime = integer(0, 2n ** 64n - 1n)
+const version = integer(0)
+const proposedName = optional(text(64))
 
 export function derived (seed, domain) {
   const personalization = new Uint8Array(16)
@@ -22,6 +32,12 @@ export function derived (seed, domain) {
 export const rotationSeed = (recoverySeed, number) => derived(recoverySeed, `rotation/${number}`)
 export const recoverySeed = seed => derived(seed, 'recovery')
 export const hostSeed = deviceSeed => derived(deviceSeed, 'host')
+
+// What an inception commits to, from the words that are shown once.
+export function digestsOf (phrase) {
+  const seed = mnemonicToEntropy(phrase, wordlist)
+  return [rotationSeed(seed, 1), recoverySeed(seed)].map(each => sha256(publicOf(each)))
+}
 
 export function beginLog (deviceSeed, phraseSeed, random) {
   return signRecord(deviceSeed, 'inception', NO_NETWORK, [
@@ -88,7 +104,6 @@ function rotate (state, record) {
 
 function retire (state, record) {
   mayRotate(state, record)
-  if (has(state.devices, record.author)) refuse('a rotation key that is a device')
   return { ...state, retired: true }
 }
 
@@ -137,37 +152,57 @@ export function compareLogs (a, b) {
 
 // --- cards and presence ---
 
-function readHosts (value) {
-  if (!Array.isArray(value) || value.length > HOSTS_MAX) refuse('no hosts')
-  return value.map(host => {
-    if (!Array.isArray(host) || host.length !== 2) refuse('no host')
-    const [peer, multiaddrs] = host
-    if (!(peer instanceof Uint8Array) || peer.length !== 32) refuse('no peer id')
-    if (!Array.isArray(multiaddrs) || multiaddrs.length > MULTIADDRS_MAX) refuse('no addresses')
-    for (const each of multiaddrs) {
-      if (typeof each !== 'string' || !/^\/[\x21-\x7e]{0,255}$/.test(each)) refuse('no address')
-      if (/\/p2p\/[^/]*$/.test(each)) refuse('an address with a peer in it')
-    }
-    return { peer, multiaddrs }
+const peerId = octetsOf(32)
+const description = optional(text(1024))
+const price = optional(text(64))
+
+function schema (value) {
+  if (value === undefined || value === null) return
+  if (typeof value !== 'string' || Buffer.byteLength(value) > SCHEMA_BYTES_MAX) refuse('no schema')
+}
+
+// An array of arrays; items of them that nobody knows are let be.
+function rows (value, countMax, read) {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value) || value.length > countMax) refuse('no such array')
+  return value.map(row => {
+    if (!Array.isArray(row)) refuse('no array in an array')
+    return read(row)
   })
 }
 
-function readSkills (value) {
-  if (!Array.isArray(value) || value.length > SKILLS_MAX) refuse('no skills')
-  const skills = value.map(skill => {
-    if (!Array.isArray(skill) || skill.length < 1 || skill.length > 5) refuse('no skill')
-    const [name, description = '', input = '', output = '', price = ''] = skill
-    if (typeof name !== 'string' || !name || [...name].length > 64) refuse('no name')
-    return { name, description, input, output, price }
+function noneTwice (keys) {
+  if (new Set(keys).size !== keys.length) refuse('named twice')
+}
+
+function readHosts (value) {
+  const hosts = rows(value, HOSTS_MAX, ([peer, multiaddrs]) => {
+    peerId(peer)
+    optional(many(MULTIADDRS_MAX, multiaddr))(multiaddrs)
+    return { peer, multiaddrs: multiaddrs ?? [] }
   })
-  if (new Set(skills.map(each => each.name)).size !== skills.length) refuse('a skill twice')
+  noneTwice(hosts.map(host => hex(host.peer)))
+  return hosts
+}
+
+function readSkills (value) {
+  const skills = rows(value, SKILLS_MAX, ([called, tells, input, output, costs]) => {
+    name(64)(called)
+    if (called.includes('  ')) refuse('two spaces in a row')
+    description(tells)
+    schema(input)
+    schema(output)
+    price(costs)
+    return { name: called, description: tells ?? '', input, output, price: costs ?? '' }
+  })
+  noneTwice(skills.map(skill => skill.name))
   return skills
 }
 
 // The devices whose word still counts: of a retired log, those it had last.
 function judge (record, log, validUntil, now) {
   if (!has(log.devices, record.author)) refuse('signed by no current device')
-  if (!Number.isInteger(validUntil)) refuse('no end')
+  wallTime(validUntil)
   if (validUntil <= now || validUntil > now + VALID_MS_MAX) refuse('over, or too long')
 }
 
@@ -177,8 +212,8 @@ export async function openCard (data, network, now) {
   const { body } = record
   const log = await openLog(body.get(1))
   judge(record, log, body.get(7), now)
-  const called = body.get(9) ?? ''
-  if (typeof called !== 'string' || [...called].length > 64) refuse('no name')
+  version(body.get(8))
+  proposedName(body.get(9))
   return {
     ...record,
     address: log.address,
@@ -186,7 +221,7 @@ export async function openCard (data, network, now) {
     hosts: readHosts(body.get(2)),
     skills: readSkills(body.get(3)),
     version: body.get(8),
-    called
+    called: body.get(9) ?? ''
   }
 }
 
@@ -197,6 +232,7 @@ export async function openPresence (data, network, now) {
   const log = await openLog(body.get(4))
   judge(record, log, body.get(5), now)
   if (!same(octets(record, 1), log.address)) refuse('the presence of another address')
+  version(body.get(2))
   return { ...record, address: log.address, log, hosts: readHosts(body.get(3)), version: body.get(2) }
 }
 
@@ -211,4 +247,31 @@ export function makeCard (agent, hosts, skills, now) {
   ])
 }
 
-export const addressHex = card => hex(card.address)
+// --- invites (docs/spec/03-cards-and-discovery.md) ---
+
+// The network an invite says it is for, before anything of it is verified.
+function networkNamed (data) {
+  const payload = decode(data)?.[2]
+  if (!(payload instanceof Uint8Array)) refuse('no record')
+  const body = decode(payload)
+  const within = body instanceof Map ? body.get(10) : undefined
+  if (!(within instanceof Uint8Array) || within.length !== 32) refuse('no network')
+  return within
+}
+
+export async function openInvite (text, network) {
+  const [, line] = /nestmate1([A-Za-z0-9_-]+)/.exec(text) ?? refuse('no invite')
+  const data = new Uint8Array(Buffer.from(line, 'base64url'))
+  const within = networkNamed(data)
+  const invite = await openRecord(data, within)
+  if (invite.kind !== 'invite') refuse('no invite')
+  if (!same(within, network)) refuse('an invite to another network')
+  checkFields(invite)
+  const entries = invite.body.get(9)
+  if (entries?.length) {
+    const log = await openLog(entries)
+    if (!same(log.address, octets(invite, 1))) refuse('the log of another address')
+    if (!has(log.devices, invite.author)) refuse('signed by no current device')
+  }
+  return invite
+}

@@ -56,7 +56,8 @@ function readHeader (bytes) {
   return { author, kind }
 }
 
-export async function openRecord (data, network) {
+export async function openRecord (octets, network) {
+  const data = new Uint8Array(octets) // no Buffer, which some libraries encode otherwise
   if (data.length > RECORD_BYTES_MAX) refuse('too large')
   const parts = decode(data)
   if (!Array.isArray(parts) || parts.length !== 4) refuse('no COSE_Sign1')

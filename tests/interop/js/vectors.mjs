@@ -10,7 +10,8 @@ import { derived, hostSeed, openCard, openLog, openPresence, recoverySeed, rotat
 import {
   LOG_KINDS, networkId, openRecord, publicOf, sha256, signRecord, verifiesAsLibsodium
 } from './records.mjs'
-import { bytesOf, textOf } from './texts.mjs'
+import { Names, skillKey } from './names.mjs'
+import { bytesOf, peerText, textOf } from './texts.mjs'
 
 const FOLDER = new URL('../../vectors/', import.meta.url)
 
@@ -129,6 +130,23 @@ function checkDerivation ({ rotate, retire, inception, card }) {
   return hex(derived(phrase, 'recovery')).slice(0, 8)
 }
 
+// The examples in the pages 03 and 10 that no file holds.
+function checkExamples () {
+  const main = networkId('main')
+  const names = new Names(main)
+  must(hex(main).startsWith('411a33af56bcd716f83e8a215b2aaf0e'), 'the network id')
+  must(names.topic('translate') === 'nestmate/1/411a33af56bcd716/skill/7fd690e20d081646', 'a topic')
+  must(names.kad === '/nestmate/411a33af56bcd716/kad/1.0.0', 'the DHT')
+  must(names.channel('signals') === '/nestmate/1/411a33af56bcd716/signals', 'a channel')
+  must(/^7602f774.*9ce6d4$/.test(hex(skillKey('translate'))), 'the key of a skill')
+  const device = new Uint8Array(32).map((_, place) => place)
+  const seed = 'e56c24028248d9788c10c398e0e186eb31e88681a6efc43e40f08b6f5368ccef'
+  must(hex(hostSeed(device)) === seed, 'the seed of a host key')
+  const peer = '12D3KooWAe7DZQmmMLsQ9jCS52VWqDGyqE1H7Ko1LepT9YedM1oV'
+  must(peerText(publicOf(unhex(seed))) === peer, 'a peer id')
+  return peer
+}
+
 const names = readdirSync(FOLDER).filter(name => name.endsWith('.json')).sort()
 const all = Object.fromEntries(names.map(name => [name.slice(0, -'.json'.length), read(name)]))
 const { cbor, ed25519_speccheck: speccheck, ...records } = all
@@ -142,3 +160,4 @@ for (const [name, vector] of Object.entries(records)) {
 await attempt('identity logs', () => checkLogs(records))
 await attempt('cards and presence', () => checkIdentity(records))
 await attempt('keys of a phrase', () => checkDerivation(records))
+await attempt('examples in the pages', checkExamples)
