@@ -367,6 +367,7 @@ def said_here(ada, capsys, monkeypatch):
         (("work", "echo", "--", "no-such-program"), 5, "no-such-program"),
         (("completion", "csh"), 2, "csh"),
         (("simulate", "--nodes", "1"), 2, "nodes"),
+        (("simulate", "--scenario", "nix"), 2, "swarm"),
     ],
     ids=str,
 )

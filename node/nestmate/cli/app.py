@@ -15,6 +15,7 @@ from nestmate.cli.arguments import Arguments
 from nestmate.cli.output import prepare_streams, show_error
 from nestmate.cli.registry import COMMANDS, GROUPS
 from nestmate.errors import NodeError, UsageError
+from nestmate_protocol.errors import LocalError
 
 _INTERRUPTED = 130
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -114,6 +115,9 @@ def run(arguments: Arguments) -> int:
         return _INTERRUPTED
     except NodeError as error:
         return show_error(error, as_json=arguments.json)
+    except LocalError as error:  # what the protocol wing refuses its own caller
+        mine = UsageError(str(error), error.hint)
+        return show_error(mine, as_json=arguments.json)
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code if isinstance(code, int) else 0

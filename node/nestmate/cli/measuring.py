@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nestmate.cli.output import show_json, show_lines
+from nestmate.cli.patience import patience
 
 if TYPE_CHECKING:
     from nestmate.cli.arguments import Arguments
@@ -29,7 +30,8 @@ def simulate(
     """Run the protocol in a seeded, faulty world and check every promise."""
     from nestmate_protocol.simulation import run  # noqa: PLC0415 - loads the protocol
 
-    report = run(scenario, nodes=nodes, seed=seed, loss=loss)
+    with patience("Simulating…", quiet=arguments.json):
+        report = run(scenario, nodes=nodes, seed=seed, loss=loss)
     if arguments.json:
         show_json(report.as_dict())
     else:

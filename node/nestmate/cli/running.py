@@ -109,12 +109,13 @@ def doctor(arguments: Arguments) -> None:
 @click.command()
 @click.pass_obj
 def version(arguments: Arguments) -> None:
-    """Which release this is; with a running node, also which one runs."""
+    """Which release this is; with a running node, also what runs there."""
     from importlib.metadata import version as release  # noqa: PLC0415 - slow to load
 
     answer: dict[str, Any] = {"version": release("nestmate"), "running": None}
     with suppress(NodeError):
-        answer["running"] = ask(arguments.home, "version")["version"]
+        running = ask(arguments.home, "version")
+        answer = running | answer | {"running": running["version"]}
     if arguments.json:
         show_json(answer)
     else:
