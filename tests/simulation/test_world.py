@@ -19,6 +19,7 @@ from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import Kind, sign_record
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.machine import Disk, SkewedClock
+from nestmate_protocol.simulation.nodes import Fuse
 from nestmate_protocol.simulation.weather import Weather
 
 
@@ -139,7 +140,7 @@ def test_nothing_is_visible_before_a_durable_save_is_on_disk(theatre):
         theatre.world.start(a) if a.core is None else None
         theatre.world.links.connect(a, b)
         theatre.world.run(100)
-        a.fuse = fuse
+        a.fuse = Fuse(fuse)
         save = Save(((b"k%d" % fuse, b"v"),))
         theatre.do(a, save, Send(b.peer, Channel.CARDS, b"%d" % fuse))
         theatre.world.run(1_000)

@@ -11,13 +11,14 @@ from functools import partial
 
 from nestmate_protocol.limits import SKEW_MS_MAX
 from nestmate_protocol.simulation.dice import Dice
-from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.nodes import Fuse, Node
 from nestmate_protocol.simulation.world import World
 
 DOWN_MS_MAX = 15_000
 PAUSE_MS_MAX = 40_000
 CUT_MS_MAX = 40_000
 FUSE_EFFECTS_MAX = 8
+FUSE_SAVES_MAX = 3
 MOVE_RATE = 0.5
 CLOCK_MS_MAX = SKEW_MS_MAX // 2 - 1_000
 
@@ -91,7 +92,9 @@ class Faults:
     def _crash(self, node: Node) -> None:
         """Crash now, or between two of the next effects; come back later."""
         if self._dice.chance(0.6):
-            node.fuse = self._dice.below(FUSE_EFFECTS_MAX)
+            saves_only = self._dice.chance(0.5)
+            most = FUSE_SAVES_MAX if saves_only else FUSE_EFFECTS_MAX
+            node.fuse = Fuse(self._dice.below(most), saves_only)
         else:
             self._world.crash(node)
         self._revive_later(node)

@@ -18,7 +18,7 @@ from nestmate_protocol.effects import Channel, Dial, Effect, Join, Publish, Send
 from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.ids import ID_BYTES, PeerId
 from nestmate_protocol.inputs import Input
-from nestmate_protocol.limits import AGE_MS_MAX, CBOR_DEPTH_MAX
+from nestmate_protocol.limits import AGE_MS_MAX
 from nestmate_protocol.records import (
     Kind,
     Record,
@@ -264,9 +264,9 @@ class Hostile:
                 return self._value(2)
 
     def _value(self, depth: int) -> Encodable:
+        """Any value, nested at most so deep."""
         dice = self._dice
-        shape = dice.below(8 if depth and depth < CBOR_DEPTH_MAX else 6)
-        match shape:
+        match dice.below(7 if depth else 5):
             case 0:
                 return dice.pick([None, True, False])
             case 1:
@@ -278,8 +278,6 @@ class Hostile:
             case 4:
                 return "".join(chr(32 + dice.below(900)) for _ in range(dice.below(9)))
             case 5:
-                return [self._value(0) for _ in range(dice.below(3))]
-            case 6:
                 return [self._value(depth - 1) for _ in range(dice.below(5))]
             case _:
                 return {

@@ -84,6 +84,21 @@ class Habitat:
 
 
 @dataclass(slots=True)
+class Fuse:
+    """How many more effects happen before the crash, or how many durable saves."""
+
+    count: int
+    saves_only: bool = False
+
+    def burnt(self, effect: Effect) -> bool:
+        """Whether the crash comes before this effect."""
+        if self.saves_only and not _is_durable(effect):
+            return False
+        self.count -= 1
+        return self.count < 0
+
+
+@dataclass(slots=True)
 class Question:
     """A request that waits for its answer."""
 
@@ -108,7 +123,7 @@ class Node:
         self.lives = 0
         self.pauses = 0
         self.sync_ms_max = 2
-        self.fuse: int | None = None
+        self.fuse: Fuse | None = None
         self.questions: dict[int, Question] = {}
         self._boot = boot
         self._habitat = habitat
@@ -225,7 +240,7 @@ class Node:
             effects = self.core.handle(item, self.now)
             tell = partial(self._tell, item, effects)
             self._timeline.note(self.name, type(item).__name__, tell)
-            if any(type(effect) is Save and effect.durable for effect in effects):
+            if any(map(_is_durable, effects)):
                 self._committing = effects
                 self.later(self._dice.between(0, self.sync_ms_max), self._commit)
             else:
@@ -244,14 +259,12 @@ class Node:
             self._work()
 
     def _carry_out(self, effects: list[Effect]) -> None:
-        """Make effects happen in order; ``fuse`` is how many before the crash."""
+        """Make effects happen in order, unless the node dies between two of them."""
         timeline, habitat = self._timeline, self._habitat
         for effect in effects:
-            if self.fuse is not None:
-                if self.fuse == 0:
-                    habitat.crash(self)
-                    return
-                self.fuse -= 1
+            if self.fuse is not None and self.fuse.burnt(effect):
+                habitat.crash(self)
+                return
             _mark(timeline, effect)
             if type(effect) is Save:
                 self.disk.write(effect.writes, durable=effect.durable)
@@ -291,6 +304,10 @@ class Node:
                 self._habitat.complain(f"{self.name} never rests")
         else:
             self._restless = 0
+
+
+def _is_durable(effect: Effect) -> bool:
+    return type(effect) is Save and effect.durable
 
 
 def _mark(timeline: Timeline, effect: Effect) -> None:

@@ -1,0 +1,152 @@
+"""Canaries: bugs planted one at a time must be found within a few seeds.
+
+Each is the real core with one rule broken. A simulation that overlooks one of them
+proves nothing by being quiet, so such a test fails.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from nestmate_protocol import records
+from nestmate_protocol.core import Core
+from nestmate_protocol.effects import Save
+from nestmate_protocol.friends.contacts import Contacts
+from nestmate_protocol.signals.issuer import Issuer
+from nestmate_protocol.signals.requests import TaskStatus
+from nestmate_protocol.simulation import run
+
+SEEDS_MAX = 40
+
+
+class SkipsTheFence(Issuer):
+    """Takes a result from anybody, under any generation."""
+
+    def finished(self, result, now):
+        own = self.tasks.get(result.task.raw)
+        if own is not None and own.status is TaskStatus.GRANTED:
+            changed = {"holder": result.worker, "generation": result.generation}
+            self.tasks[own.task.raw] = replace(own, **changed)
+        return super().finished(result, now)
+
+
+class LeasesTwice(Issuer):
+    """Gives a task that is held to the next one who asks, under the same fence."""
+
+    def claimed(self, claim, now):
+        own = self.tasks.get(claim.task.raw)
+        if own is not None and own.status is TaskStatus.GRANTED:
+            self.tasks[own.task.raw] = replace(own, status=TaskStatus.OPEN)
+        return super().claimed(claim, now)
+
+
+class KeepsTheFence(Issuer):
+    """Opens a task again without a higher fence."""
+
+    def _reopen(self, own, reason, now):
+        return super()._reopen(replace(own, generation=own.generation - 1), reason, now)
+
+
+class ForgetsTheLapse(Issuer):
+    """Never takes a lease away from a holder who fell silent."""
+
+    def _lapse(self, own, holder, now):
+        return []
+
+
+class TakesASecondResult(Issuer):
+    """Takes a result for a task that is done already."""
+
+    def finished(self, result, now):
+        own = self.tasks.get(result.task.raw)
+        if own is not None and own.status is TaskStatus.DONE:
+            changed = {"holder": result.worker, "generation": result.generation}
+            self.tasks[own.task.raw] = replace(
+                own, status=TaskStatus.GRANTED, **changed
+            )
+        return super().finished(result, now)
+
+
+class ReusesTheReceipt(Issuer):
+    """Thanks whoever asks for the result somebody else handed in."""
+
+    def _answer(self, task, worker, generation, now):
+        own = self.tasks.get(task.raw)
+        if own is not None and own.status is TaskStatus.DONE:
+            self.tasks[task.raw] = replace(own, holder=worker)
+        return super()._answer(task, worker, generation, now)
+
+
+class ShowsBeforeItSaves(Core):
+    """Tells the world first and its disk afterwards."""
+
+    def handle(self, item, now):
+        effects = super().handle(item, now)
+        return sorted(effects, key=lambda effect: isinstance(effect, Save))
+
+
+class NeverSavesContacts(Contacts):
+    """Knows its friends until the next restart."""
+
+    def put(self, contact):
+        return super().put(contact)[0], Save(())
+
+
+def with_issuer(kind):
+    """A core whose issuer breaks a rule."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board._issuer.__class__ = kind
+        return core
+
+    return make
+
+
+def with_contacts(*parts):
+    core = Core(*parts)
+    core._contacts.__class__ = NeverSavesContacts
+    return core
+
+
+def must_be_found(capsys, make_core, scenario, *sentences):
+    """Look at seeds until one complains; it must complain of the planted bug."""
+    for seed in range(SEEDS_MAX):
+        report = run(scenario, 5, seed, make_core=make_core)
+        if not report.ok:
+            first = report.broken[0]
+            assert any(each in first for each in sentences), "\n".join(report.lines())
+            with capsys.disabled():
+                print(f"\nfound by seed {seed}: {first}")  # noqa: T201 - a figure
+            return
+    pytest.fail(f"not found in {SEEDS_MAX} seeds of {scenario}")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "scenario", "sentence"),
+    [
+        (SkipsTheFence, "partition", "takes a result"),
+        (LeasesTwice, "lossy", "to n"),
+        (KeepsTheFence, "crashes", "to n"),
+        (ForgetsTheLapse, "crashes", "is still granted"),
+        (TakesASecondResult, "partition", "second result"),
+        (ReusesTheReceipt, "crashes", "second result"),
+    ],
+)
+def test_an_issuer_that_breaks_a_rule_is_found(capsys, issuer, scenario, sentence):
+    must_be_found(capsys, with_issuer(issuer), scenario, sentence)
+
+
+def test_a_core_that_shows_before_it_saves_is_found(capsys):
+    must_be_found(
+        capsys, ShowsBeforeItSaves, "crashes", "forg", "after", "hold", "to n"
+    )
+
+
+def test_a_contact_that_is_not_saved_is_found(capsys):
+    must_be_found(capsys, with_contacts, "crashes", "does not know")
+
+
+def test_a_core_that_takes_unsigned_records_is_found(capsys, monkeypatch):
+    monkeypatch.setattr(records, "verify", lambda *_: None)
+    must_be_found(capsys, Core, "hostile", "never made", "never held")
