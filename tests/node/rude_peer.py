@@ -56,11 +56,14 @@ class Visit:
         self.key = SigningKey(os.urandom(32))
         self.sent = 0
 
-    async def come_back(self):
-        """Whatever ended the visit, knock again."""
+    async def leave(self):
         self.host.hang_up(self.victim)
         while self.victim in self.host.peers:
             await trio.lowlevel.checkpoint()
+
+    async def come_back(self):
+        """Whatever ended the visit, knock again."""
+        await self.leave()
         await self.net.dial(self.victim, [self.place.text])
 
     async def frames(self, protocol, frames):
@@ -105,6 +108,12 @@ class Visit:
 @way
 async def malformed_frames(visit):
     await visit.frames(MESHSUB, itertools.repeat(b"\x06" + b"\xff" * 6))
+
+
+@way
+async def unreadable_topics(visit):
+    rpc = bytes.fromhex("0a0508011201ff")  # subscribes to something that is no text
+    await visit.frames(MESHSUB, itertools.repeat(uvarint(len(rpc)) + rpc))
 
 
 @way
@@ -189,10 +198,9 @@ async def stuffed_introductions(visit):
 
     visit.host.hang_up(visit.victim)
     visit.host.entrances["/ipfs/id/1.0.0"] = answer
-    while True:
-        await visit.net.dial(visit.victim, [visit.place.text])
-        visit.sent += 1
-        visit.host.hang_up(visit.victim)
+    for visit.sent in range(40):
+        await visit.come_back()
+    await visit.leave()
 
 
 @way
@@ -260,10 +268,9 @@ async def endless_negotiation(visit):
 
 @way
 async def coming_and_going(visit):
-    while True:
-        visit.host.hang_up(visit.victim)
-        await visit.net.dial(visit.victim, [visit.place.text])
-        visit.sent += 1
+    for visit.sent in range(60):
+        await visit.come_back()
+    await visit.leave()
 
 
 @way

@@ -211,6 +211,30 @@ async def test_a_bug_below_the_border_stays_there(world, monkeypatch):
     assert a.net.counters.dropped == 2
 
 
+PLACES_TO_FAIL = ["_host.introduce", "_reception._doorkeeper._shake", "_host._welcomes"]
+
+
+@pytest.mark.parametrize("where", PLACES_TO_FAIL)
+async def test_a_bug_met_by_a_guest_costs_the_guest_only(world, monkeypatch, where):
+    a, b, c = [await world.start(name) for name in "abc"]
+    await world.join(a, c)
+
+    def fail(*_):
+        raise RuntimeError("planted")
+
+    holder = a.net
+    *path, name = where.split(".")
+    for part in path:
+        holder = getattr(holder, part)
+    with monkeypatch.context() as patched:
+        patched.setattr(holder, name, fail)
+        await b.net.dial(a.peer, a.net.multiaddrs)
+        assert not (await b.sees(Dialled)).connected
+    assert await c.net.send(a.peer, Channel.CARDS, b"still there?")
+    assert (await a.sees(Arrived)).data == b"still there?"
+    await world.join(b, a)
+
+
 async def test_a_port_that_is_taken_is_said_in_a_sentence(world):
     a = await world.start("a")
     options = NetworkOptions(contract.seeded("b"), contract.MAIN, a.net.multiaddrs)

@@ -71,4 +71,6 @@ class Dialler:
                 self._host.counters.dropped += 1
             except RemoteError as error:
                 count_fault(self._host.counters, error.fault)
+            except Exception:  # noqa: BLE001 - one address must not cost the node
+                self._host.report(f"dialling {place.text}")
         failed.set()

@@ -20,7 +20,12 @@ from nestmate.network.libp2p.host import Connection, Host, Tell
 from nestmate.network.libp2p.library import RPC, GossipMessage
 from nestmate.network.libp2p.mesh import HEARTBEAT_SECONDS, Mesh, Saying, Sayings
 from nestmate.network.libp2p.messages import message_name
-from nestmate.network.libp2p.wire import GoneError, receive_uvarint, uvarint
+from nestmate.network.libp2p.wire import (
+    GoneError,
+    receive_uvarint,
+    text_of,
+    uvarint,
+)
 from nestmate.network.libp2p.yamux import Stream
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import NetworkId, PeerId
@@ -184,6 +189,9 @@ class Gossip:
                         stream.reset()
                 except (GoneError, RemoteError):
                     await trio.sleep(REOPEN_SECONDS)
+                except Exception:  # noqa: BLE001 - one peer must not cost the node
+                    self._host.report(f"gossip with {peer.short}")
+                    await trio.sleep(REOPEN_SECONDS)
 
     async def _send_all(self, peer: PeerId, line: _Line, stream: Stream) -> None:
         allowance = self._host.allowances.of(peer)
@@ -219,7 +227,7 @@ class Gossip:
             rpc = RPC.FromString(data)
             _check_counts(rpc)
             await self._obey(peer, line, rpc)
-        except (DecodeError, UnicodeDecodeError):  # texts are decoded when looked at
+        except DecodeError:
             raise RemoteError(Fault.MALFORMED, "gossip") from None
 
     async def _obey(self, peer: PeerId, line: _Line, rpc: Any) -> None:
@@ -229,11 +237,10 @@ class Gossip:
             return
         now = trio.current_time()
         for each in rpc.subscriptions:
-            if len(each.topicid) > TOPIC_CHARS_MAX:
+            topic = text_of(each.topicid)
+            if len(topic) > TOPIC_CHARS_MAX:
                 raise RemoteError(Fault.TOO_LARGE, "topic")
-            self._say(
-                self._mesh.subscribe(peer, each.topicid, on=each.subscribe, now=now)
-            )
+            self._say(self._mesh.subscribe(peer, topic, on=each.subscribe, now=now))
         for message in rpc.publish:
             await self._hear(peer, message)
         if rpc.HasField("control"):
@@ -250,7 +257,7 @@ class Gossip:
         if len(message.topicIDs) != 1 or message.from_id or message.signature:
             self._host.blame(peer, Fault.UNKNOWN_KIND)
             return
-        topic, data = str(message.topicIDs[0]), bytes(message.data)
+        topic, data = text_of(message.topicIDs[0]), bytes(message.data)
         name = message_name(data)
         now = trio.current_time()
         if topic not in self._mesh.topics or not self._mesh.messages.is_new(name, now):
@@ -270,11 +277,12 @@ class Gossip:
             self._host.blame(peer, Fault.OVER_LIMIT)
             return
         for graft in control.graft:
-            self._say(self._mesh.graft(peer, graft.topicID, now))
+            self._say(self._mesh.graft(peer, text_of(graft.topicID), now))
         for prune in control.prune:
-            self._mesh.prune(peer, prune.topicID, prune.backoff, now)
+            self._mesh.prune(peer, text_of(prune.topicID), prune.backoff, now)
         for told in control.ihave:
-            self._say(self._mesh.hear_of(peer, told.topicID, told.messageIDs))
+            topic = text_of(told.topicID)
+            self._say(self._mesh.hear_of(peer, topic, told.messageIDs))
         for asked in control.iwant:
             self._say(self._mesh.serve(peer, asked.messageIDs))
 

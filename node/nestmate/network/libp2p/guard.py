@@ -5,9 +5,10 @@ are kept free for pinned friends. What a peer sends draws on two buckets, messag
 bytes, that outlive its connections. This file knows neither sockets nor protocols.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -28,7 +29,7 @@ HANDSHAKES_PER_IP_MAX: Final = 4
 ARRIVALS_PER_IP_PER_SECOND: Final = 1.0
 ARRIVALS_PER_IP_BURST: Final = 8.0
 ARRIVALS_PER_PEER_PER_SECOND: Final = 1.0
-ARRIVALS_PER_PEER_BURST: Final = 30.0
+ARRIVALS_PER_PEER_BURST: Final = 20.0
 ARRIVALS_PER_SECOND: Final = 20.0
 ARRIVALS_BURST: Final = 40.0
 SENT_SHARE: Final = 0.8
@@ -44,12 +45,8 @@ class Bucket:
 
     per_second: float
     burst: float
-    tokens: float = field(init=False)
-    at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tokens = self.burst
-        self.at = trio.current_time()
+    tokens: float = 0.0
+    at: float = -math.inf  # so that it is full when it is first asked
 
     def _drip(self) -> None:
         now = trio.current_time()

@@ -161,11 +161,10 @@ class Host:
         """See a connection through to its end, if it is welcome at all."""
         try:
             if self._welcomes(connection):
-                self._total += 1
-                try:
-                    await self._live(connection, channel)
-                finally:
-                    self._total -= 1
+                await self._live(connection, channel)
+        except Exception:  # noqa: BLE001 - one peer must not cost the node
+            self.blame(connection.peer, Fault.OVER_LIMIT)
+            self.report(f"a connection of {connection.peer.short}")
         finally:
             connection.settled.set()
             channel.close()
@@ -190,6 +189,7 @@ class Host:
             dialler=not connection.inbound,
             welcome=partial(self._welcome, connection),
         )
+        self._total += 1
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._get_to_know, connection)
@@ -200,6 +200,7 @@ class Host:
                     self.blame(connection.peer, error.fault)
                 nursery.cancel_scope.cancel()
         finally:
+            self._total -= 1
             self._lose(connection)
 
     async def _get_to_know(self, connection: Connection) -> None:

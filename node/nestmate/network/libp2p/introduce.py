@@ -16,7 +16,11 @@ from nestmate.network.libp2p.addresses import known_places
 from nestmate.network.libp2p.host import Connection, Host
 from nestmate.network.libp2p.library import Identify
 from nestmate.network.libp2p.names import Names
-from nestmate.network.libp2p.wire import receive_delimited, send_delimited
+from nestmate.network.libp2p.wire import (
+    receive_delimited,
+    send_delimited,
+    text_of,
+)
 from nestmate.network.libp2p.yamux import Stream
 from nestmate_protocol.errors import Fault, RemoteError
 
@@ -54,11 +58,11 @@ class Introductions:
             stream.close()
         try:
             said = Identify.FromString(message)
-            if len(said.protocols) > PROTOCOLS_MAX:
-                raise RemoteError(Fault.TOO_LARGE, "identify")
-            connection.speaks = frozenset(said.protocols)
-        except (DecodeError, UnicodeDecodeError):  # texts are decoded when looked at
+        except DecodeError:
             raise RemoteError(Fault.MALFORMED, "identify") from None
+        if len(said.protocols) > PROTOCOLS_MAX:
+            raise RemoteError(Fault.TOO_LARGE, "identify")
+        connection.speaks = frozenset(text_of(each) for each in said.protocols)
         connection.places = known_places(said.listen_addrs[:PLACES_READ_MAX])
         return any(self._names.is_ours(protocol) for protocol in connection.speaks)
 

@@ -217,4 +217,7 @@ class Asker:
 
 def contact_of(connection: Connection) -> Contact:
     """A connected peer, as others may be told of it."""
-    return Contact(connection.peer, believable(connection.places, connection))
+    places = believable(connection.places, connection)
+    if not places and not connection.inbound:
+        places = (connection.place,)
+    return Contact(connection.peer, places)

@@ -8,6 +8,7 @@ names; each bucket keeps the twenty that proved alive last. This file sends noth
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from nestmate.network.libp2p.addresses import Place, peer_octets
@@ -15,6 +16,7 @@ from nestmate_protocol.ids import PeerId
 
 BUCKET_PEERS_MAX: Final = 20
 _BITS: Final = 256
+_SPOTS_KEPT: Final = 8_192
 
 
 def spot(octets: bytes) -> int:
@@ -22,6 +24,7 @@ def spot(octets: bytes) -> int:
     return int.from_bytes(hashlib.sha256(octets).digest())
 
 
+@lru_cache(maxsize=_SPOTS_KEPT)
 def peer_spot(peer: PeerId) -> int:
     """Where a peer lies."""
     return spot(peer_octets(peer))

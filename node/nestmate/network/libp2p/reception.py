@@ -125,6 +125,8 @@ class Reception:
                 count_fault(self._host.counters, error.fault)
                 if counted:
                     self._host.bans.strike_address(counted, error.fault)
+            except Exception:  # noqa: BLE001 - one stranger must not cost the node
+                self._host.report(f"a handshake with {group}")
             if channel is None:
                 self._host.counters.dropped += 1
                 return

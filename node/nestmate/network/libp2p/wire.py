@@ -43,6 +43,13 @@ def uvarint(number: int) -> bytes:
     return bytes(out)
 
 
+def text_of(field: object) -> str:
+    """A text field of a protobuf message, which hands out bytes that are no UTF-8."""
+    if not isinstance(field, str):
+        raise RemoteError(Fault.MALFORMED, "text")
+    return field
+
+
 async def receive_uvarint(stream: ByteStream) -> int:
     """One unsigned varint of at most 63 bits."""
     number = 0
