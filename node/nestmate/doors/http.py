@@ -80,7 +80,7 @@ async def serve_http(
     # Hypercorn's types know TLS streams and TypedDict scopes only, hence ``Any``.
     async def talk(stream: Any, uid: int) -> None:
         state = ConnectionState({"uid": uid})
-        await TCPServer(ASGIWrapper(app), config, context, state, stream).run()
+        await _Talk(ASGIWrapper(app), config, context, state, stream).run()
 
     await serve_unix(
         node.home.api_socket,
@@ -90,6 +90,34 @@ async def serve_http(
         on_closing=context.terminated.set,  # lets go of idle connections
         task_status=task_status,
     )
+
+
+class _Talk(TCPServer):
+    """Hypercorn's side of one connection, over as soon as the other side is gone.
+
+    Hypercorn itself keeps a connection whose caller has left for the whole keep-alive
+    time, so that a few hundred short calls in a minute would leave no room for more.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._left = trio.Event()
+
+    async def _read_data(self) -> None:
+        try:
+            await super()._read_data()
+        finally:
+            self._left.set()
+
+    async def _idle_timeout(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_when_left, nursery.cancel_scope)
+            await super()._idle_timeout()
+            nursery.cancel_scope.cancel()
+
+    async def _cancel_when_left(self, scope: trio.CancelScope) -> None:
+        await self._left.wait()
+        scope.cancel()
 
 
 def _server_config() -> Config:

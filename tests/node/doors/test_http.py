@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from nestmate.doors import http as http_door
+from nestmate.doors import unix as unix_door
 from nestmate.doors.unix import serve_unix
 from nestmate.errors import BusyError, ConflictError, NotFoundError
 from nestmate.operations.table import OPERATIONS
@@ -47,6 +48,12 @@ def events_in(heard: bytes) -> list[str]:
 
 
 # --- what it answers ---
+
+
+def test_callers_that_are_gone_take_no_room(door, monkeypatch):
+    monkeypatch.setattr(unix_door, "TALKS_MAX", 4)
+    for _ in range(20):
+        assert door.call("GET", "/v1/status")[0] == 200
 
 
 def test_status_is_answered_with_the_keys_scripts_rely_on(door):
