@@ -97,16 +97,15 @@ class Nest:
     def up(self, *options: str) -> Any:
         return self.ask("up", "--detach", *options)
 
-    def end(self) -> None:
-        """End the node of this home, if there is one; it is given a chance."""
+    def tell(self, *numbers: signal.Signals) -> int:
+        """Send the node of this home signals; its process, or 0 if there is none."""
         with contextlib.suppress(OSError, ValueError):
             pid = self.pid
-            if os.fsencode(self.root) not in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return  # the number has gone to somebody else
-            for number in (signal.SIGCONT, signal.SIGTERM):
-                os.kill(pid, number)
-            if not is_gone(pid, END_SECONDS_MAX):
-                os.kill(pid, signal.SIGKILL)
+            if os.fsencode(self.root) in Path(f"/proc/{pid}/cmdline").read_bytes():
+                for number in numbers:
+                    os.kill(pid, number)
+                return pid
+        return 0
 
 
 def is_gone(pid: int, seconds: float) -> bool:
@@ -140,8 +139,10 @@ def nests_in(folder: Path) -> Iterator[Callable[[str], Nest]]:
     try:
         yield nest
     finally:
-        for each in made:
-            each.end()
+        ending = [(each, each.tell(signal.SIGCONT, signal.SIGTERM)) for each in made]
+        for each, pid in ending:
+            if pid and not is_gone(pid, END_SECONDS_MAX):
+                each.tell(signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -192,7 +192,7 @@ def test_a_document_is_read_from_a_file_and_comes_back_as_it_was(ada, tmp_path):
         ("caf\u00e9 \u202e", "caf\u00e9 \u202e"),
     ):
         task = ada.ask("signal", "deposit", "echo", "--body", word)["task"]
-        assert ada.ask("signal", "show", task)["body"] == body
+        assert ada.client.signal.show(task).body == body
 
 
 def test_nothing_that_others_wrote_can_steer_a_terminal(ada):

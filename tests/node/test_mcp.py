@@ -76,16 +76,16 @@ async def test_a_host_sees_fifteen_tools_that_carry_every_operation(ada, era):
 @ERAS
 async def test_agents_ask_and_help_each_other(ada, bob, era):
     skill = f"shout-{era}"
-    async with host(ada, era) as asker, host(bob, era) as helper:
-        await call(helper, "skill", action="add", name=skill)
+    async with host(ada, era) as asker, host(bob, era) as worker:
+        await call(worker, "skill", action="add", name=skill)
         since = (await call(asker, "events_wait", timeout=0))["seq"]
         wish = {"skill": skill, "urgency": 0.9, "body": {"say": "hi"}}
         task = (await call(asker, "signal_deposit", **wish))["task"]
-        claim = await call(helper, "claim_take", skill=skill, timeout="10s")
+        claim = await call(worker, "claim_take", skill=skill, timeout="10s")
         assert (claim["task"], claim["body"]) == (task, {"say": "hi"})
-        assert (await call(helper, "claim", action="ls"))["claims"]
-        await call(helper, "claim", action="renew", task=task)
-        await call(helper, "claim_done", task=task, result={"said": "HI"})
+        assert (await call(worker, "claim", action="ls"))["claims"]
+        await call(worker, "claim", action="renew", task=task)
+        await call(worker, "claim_done", task=task, result={"said": "HI"})
         wait = {"since": since, "kinds": ["task.done"], "timeout": 10}
         (event,) = (await call(asker, "events_wait", **wait))["events"]
         assert event["ref"] == task

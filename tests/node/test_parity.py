@@ -159,12 +159,8 @@ def socket_to(path) -> socket.socket:
 # --- the scenes ---
 
 
-class Stage:
-    """Two friends' nodes; each scene makes what an operation of ada's needs.
-
-    A scene's name is the operation's, with an underscore for the dot. It returns the
-    fields to ask with.
-    """
+class Nodes:
+    """Two friends' nodes, and one that may be stopped."""
 
     def __init__(self, ada, bob, spare) -> None:
         self.ada = ada.client
@@ -179,13 +175,14 @@ class Stage:
     def nest_for(self, row: Operation):
         return self.nests.get(row.name, self.asked)
 
-    def fields_for(self, row: Operation) -> Answer:
-        return getattr(self, row.name.replace(".", "_"))()
+
+class AgentScenes(Nodes):
+    """Of the node, of agents, friends and peers."""
 
     def nothing(self) -> Answer:
         return {}
 
-    status = version = doctor = contact_ls = peer_ls = skill_ls = nothing
+    status = version = doctor = contact_ls = peer_ls = nothing
 
     def down(self) -> Answer:
         if not self.nests["down"].home.pid_file.exists():
@@ -238,6 +235,12 @@ class Stage:
         self.ada.peer.connect(self.bob.id().addrs[0])
         return {"peer": self.bob.id().peer_id}
 
+
+class SignalScenes(Nodes):
+    """Of skills, signals and events."""
+
+    skill_ls = AgentScenes.nothing
+
     def skill_add(self) -> Answer:
         schema = {"type": "object"}
         text = {"description": "does things", "price": "0.05 USDC"}
@@ -287,6 +290,10 @@ class Stage:
         kinds = ["task.*", "signal.*"]
         return {"since": 0, "timeout": "5s", "kinds": kinds, "limit": 3}
 
+
+class ClaimScenes(Nodes):
+    """Of claims."""
+
     def offered(self) -> str:
         """A skill of ada's, for which bob has a task."""
         skill = self.new()
@@ -320,6 +327,16 @@ class Stage:
 
     def claim_fail(self) -> Answer:
         return {"task": self.held(), "reason": "too hard"}
+
+
+class Stage(AgentScenes, SignalScenes, ClaimScenes):
+    """A scene for each operation: makes what it needs, and returns what to ask with.
+
+    A scene's name is the operation's, with an underscore for the dot.
+    """
+
+    def fields_for(self, row: Operation) -> Answer:
+        return getattr(self, row.name.replace(".", "_"))()
 
 
 @pytest.fixture(scope="module")
