@@ -8,15 +8,15 @@ collects this file. It cares for verdicts, not for reasons.
 
 import json
 import subprocess
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from nestmate_protocol.codec import decode, encode
 from nestmate_protocol.errors import LocalError, RemoteError
-from nestmate_protocol.friends.invites import open_invite
+from nestmate_protocol.friends.invites import PREFIX, open_invite
 from nestmate_protocol.identity.cards import open_card, open_presence
 from nestmate_protocol.identity.log import open_log
 from nestmate_protocol.ids import NetworkId
@@ -78,8 +78,8 @@ def variations(body: dict[int, object]) -> Iterator[tuple[str, dict[int, object]
     yield "as it is", body
     yield "a field more", body | {99: [1]}
     yield "a field with a name", body | {"x": 1}
-    for number in body:
-        for count, other in enumerate(bent(body[number])):
+    for number, value in body.items():
+        for count, other in enumerate(bent(value)):
             rest = {key: each for key, each in body.items() if key != number}
             what = "missing" if other is MISSING else repr(other)[:60]
             changed = rest if other is MISSING else rest | {number: other}
@@ -111,10 +111,8 @@ def signed(kind: str, key: SigningKey, network: bytes, parts: tuple) -> bytes:
 def cases_of(vector: dict) -> Iterator[dict]:
     """What both sides are asked about one golden record."""
     inputs, kind = vector["inputs"], vector["inputs"]["kind"]
-    key, network = (
-        SigningKey(bytes.fromhex(inputs["seed"])),
-        bytes.fromhex(inputs["network"]),
-    )
+    key = SigningKey(bytes.fromhex(inputs["seed"]))
+    network = bytes.fromhex(inputs["network"])
     body = decode(decode(bytes.fromhex(vector["hex"]))[2])
     right = next(headers(kind, key))[1]
     makings = [(what, (right, {}, each)) for what, each in variations(body)]
@@ -161,9 +159,7 @@ def our_verdict(case: dict) -> bool:
 
 
 def line_of(data: bytes) -> str:
-    import base64
-
-    return "nestmate1" + base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return PREFIX + urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def their_verdicts(cases: list[dict]) -> list[dict]:

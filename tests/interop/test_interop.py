@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from nestmate_protocol.ids import NetworkId
+from nestmate_protocol.records import open_record
+
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
 PROGRAM_SECONDS_MAX = 120
+PATIENCE = 30
 TOOLS_MAX = 15
 COSE = "@auth0/cose, cbor2, libsodium"
 
@@ -33,8 +37,14 @@ def jay(peers, ann, until):
     jay.meet(ann)
     for skill in ("translate", "sing"):
         jay.do("listen", skill=skill)
-        until(lambda skill=skill: ann.peer in jay.do("mesh", skill=skill))
+        until(lambda skill=skill: ann.peer in jay.do("mesh", skill=skill), PATIENCE)
     return jay
+
+
+def our_id(node, data):
+    """The id we give to the bytes of a record, in hexadecimal."""
+    network = NetworkId.parse(node.run("status")["network"])
+    return open_record(bytes.fromhex(data), network).id.raw.hex()
 
 
 # --- records, from the pages and the vectors alone ---
@@ -65,6 +75,7 @@ def test_a_card_off_the_wire_verifies_and_gives_the_address(ann, jay, judged):
     (card,) = jay.do("want_card", peer=ann.peer, address=ann.address)
     ours = ann.run("id", "--card")
     assert card["card"] == base64.b64decode(ours["card"]).hex()
+    assert card["record"] == our_id(ann, card["card"])
     assert card["skills"] == [each["name"] for each in ours["skills"]]
 
 
@@ -91,8 +102,8 @@ def test_a_node_takes_the_card_of_a_js_agent_and_reaches_it(ann, jay, judged):
 
 def test_a_js_peer_finds_agents_in_our_dht(ann, jay, until, judged):
     judged("@libp2p/kad-dht", "providers of a skill, presence of an address")
-    until(lambda: ann.peer in jay.do("providers", skill="translate"))
-    until(lambda: jay.do("resolve", address=ann.address))
+    until(lambda: ann.peer in jay.do("providers", skill="translate"), PATIENCE)
+    until(lambda: jay.do("resolve", address=ann.address), PATIENCE)
     (host,) = jay.do("resolve", address=ann.address)
     assert host[0] == ann.peer
     assert f"{host[1][0]}/p2p/{host[0]}" == ann.multiaddr
@@ -104,7 +115,7 @@ def test_what_a_js_peer_announces_is_kept_by_the_node(ann, jay, peers, until, ju
     assert ann.peer in jay.do("announce")
     kim = peers("kim")
     kim.meet(ann)
-    until(lambda: jay.peer in kim.do("providers", skill="sing"))
+    until(lambda: jay.peer in kim.do("providers", skill="sing"), PATIENCE)
     ((peer, places),) = kim.do("resolve", address=jay.address)
     assert (peer, tuple(places)) == (jay.peer, jay.up["multiaddrs"])
 
@@ -118,7 +129,7 @@ def test_a_node_that_knows_only_a_js_peer_finds_another(ann, jay, nodes, until, 
         results = cleo.run("skill", "find", "translate", "--timeout", "2s")["results"]
         return ann.address in [each["address"] for each in results]
 
-    until(found, 30)
+    until(found, PATIENCE)
     assert cleo.run("whois", ann.address)["called"] == "ann"
 
 
@@ -127,6 +138,7 @@ def test_a_deposit_on_a_node_reaches_a_js_peer_by_gossip(ann, jay, judged):
     task = ann.run(*words)["task"]
     told = jay.hears("signal", task=task, way="gossip")
     record = jay.hears("record", kind="signal", way="gossip", by=ann.address)
+    assert record["record"] == our_id(ann, record["data"])
     judged(f"@libp2p/gossipsub, {COSE}", f"record {record['record'][:16]}…")
     assert told["issuer"] == ann.address
     assert told["skill"] == "translate"
@@ -155,7 +167,7 @@ def test_a_deposit_of_a_js_agent_is_sensed_on_a_node(ann, jay, until, judged):
     def sensed():
         return {each["task"]: each for each in ann.run("signal", "ls")["signals"]}
 
-    until(lambda: made["task"] in sensed())
+    until(lambda: made["task"] in sensed(), PATIENCE)
     signal = sensed()[made["task"]]
     judged("@libp2p/gossipsub", f"strength {signal['strength']:.0f}")
     assert signal["issuer"] == jay.address
@@ -170,7 +182,7 @@ def test_a_node_does_a_task_of_a_js_agent(ann, jay, until, judged):
     ann.run("claim", "done", task, "--result", "la la")
     judged("js-libp2p", "claim, lease, done, receipt")
     assert jay.hears("result", task=task, by=ann.address)["result"] == "la la"
-    until(lambda: ann.run("signal", "show", task)["status"] == "done")
+    until(lambda: ann.run("signal", "show", task)["status"] == "done", PATIENCE)
 
 
 def test_a_js_agent_takes_up_an_invite(ann, jay, judged):

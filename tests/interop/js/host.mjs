@@ -142,7 +142,8 @@ class Host {
 
   async provide (skill) {
     const told = new Set()
-    for await (const event of this.node.services.dht.provide(contentId(skill), within(SECONDS_MAX))) {
+    const { dht } = this.node.services
+    for await (const event of dht.provide(contentId(skill), within(SECONDS_MAX))) {
       if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') {
         told.add(event.from.toString())
       }
@@ -152,8 +153,10 @@ class Host {
 
   async providers (skill) {
     const found = new Set()
-    for await (const event of this.node.services.dht.findProviders(contentId(skill), within(SECONDS_MAX))) {
-      if (event.name === 'PROVIDER') event.providers.forEach(each => found.add(each.id.toString()))
+    const { dht } = this.node.services
+    for await (const event of dht.findProviders(contentId(skill), within(SECONDS_MAX))) {
+      if (event.name !== 'PROVIDER') continue
+      for (const each of event.providers) found.add(each.id.toString())
     }
     return [...found]
   }

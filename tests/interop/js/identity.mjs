@@ -233,7 +233,13 @@ export async function openPresence (data, network, now) {
   judge(record, log, body.get(5), now)
   if (!same(octets(record, 1), log.address)) refuse('the presence of another address')
   version(body.get(2))
-  return { ...record, address: log.address, log, hosts: readHosts(body.get(3)), version: body.get(2) }
+  return {
+    ...record,
+    address: log.address,
+    log,
+    hosts: readHosts(body.get(3)),
+    version: body.get(2)
+  }
 }
 
 export function makeCard (agent, hosts, skills, now) {

@@ -8,12 +8,14 @@ import { checkFields } from './fields.mjs'
 import { openCard, openInvite, openLog, openPresence } from './identity.mjs'
 import { LOG_KINDS, openRecord } from './records.mjs'
 
+const lineOf = octets => 'nestmate1' + Buffer.from(octets).toString('base64url')
+
 async function judge ({ as, data, network, log, now }) {
   const [octets, within] = [unhex(data), unhex(network)]
   if (LOG_KINDS.includes(as)) await openLog([...log.map(unhex), octets])
   else if (as === 'card') await openCard(octets, within, now)
   else if (as === 'presence') await openPresence(octets, within, now)
-  else if (as === 'invite') await openInvite('nestmate1' + Buffer.from(octets).toString('base64url'), within)
+  else if (as === 'invite') await openInvite(lineOf(octets), within)
   else checkFields(await openRecord(octets, within))
 }
 

@@ -58,7 +58,13 @@ export class Board {
   async take (record, author, way) {
     const by = textOf('nest', author)
     this.agent.tell({
-      event: 'record', kind: record.kind, way, by, age: record.age, record: hex(record.id), data: hex(record.data)
+      event: 'record',
+      kind: record.kind,
+      way,
+      by,
+      age: record.age,
+      record: hex(record.id),
+      data: hex(record.data)
     })
     if (record.kind === 'signal') this.sense(record, author, way)
     else if (record.kind === 'claim') await this.lend(record, author)
@@ -145,7 +151,8 @@ export class Board {
         [5, Date.now() - own.since], [6, SIZE_CODE], [7, 0]
       ])
     }
-    this.agent.tell({ event: 'result', task: textOf('task', body.get(1)), result: own.result, by: textOf('nest', worker) })
+    const [task, by] = [textOf('task', body.get(1)), textOf('nest', worker)]
+    this.agent.tell({ event: 'result', task, result: own.result, by })
     await this.straight(worker, own.receipt)
     await this.gossip(own.skill, own.receipt)
   }
@@ -183,6 +190,7 @@ export class Board {
 
   rest ({ body }) {
     const mine = same(body.get(3), this.agent.address)
-    this.agent.tell({ event: 'receipt', task: textOf('task', body.get(1)), mine, verdict: body.get(7) })
+    const task = textOf('task', body.get(1))
+    this.agent.tell({ event: 'receipt', task, mine, verdict: body.get(7) })
   }
 }

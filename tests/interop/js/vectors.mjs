@@ -6,7 +6,9 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { parseEDN } from 'cbor-edn'
 
 import { Refused, decode, hex, joined, same, unhex } from './cbor.mjs'
-import { derived, hostSeed, openCard, openLog, openPresence, recoverySeed, rotationSeed } from './identity.mjs'
+import {
+  derived, hostSeed, openCard, openLog, openPresence, recoverySeed, rotationSeed
+} from './identity.mjs'
 import {
   LOG_KINDS, networkId, openRecord, publicOf, sha256, signRecord, verifiesAsLibsodium
 } from './records.mjs'
@@ -94,10 +96,11 @@ async function checkMutants ({ inputs, hex: text }) {
 
 async function checkIdentity (vectors) {
   const { card, presence, inception } = vectors
-  const [network, now] = [unhex(card.inputs.network), decode(unhex(card.hex))]
-  const until = decode(now[2]).get(7)
+  const network = unhex(card.inputs.network)
+  const field = (vector, number) => decode(decode(unhex(vector.hex))[2]).get(number)
+  const until = field(card, 7)
   const opened = await openCard(unhex(card.hex), network, until - 1000)
-  const seen = await openPresence(unhex(presence.hex), network, decode(decode(unhex(presence.hex))[2]).get(5) - 1000)
+  const seen = await openPresence(unhex(presence.hex), network, field(presence, 5) - 1000)
   must(hex(opened.address) === inception.id, 'another address')
   must(same(opened.address, seen.address), 'card and presence differ')
   await mustRefuse('a card that is over', () => openCard(unhex(card.hex), network, until))
