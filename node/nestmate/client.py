@@ -19,6 +19,7 @@ from nestmate.errors import (
     NotFoundError,
     NotRunningError,
     TimedOutError,
+    UsageError,
 )
 from nestmate.operations.methods import Methods
 from nestmate.operations.table import BY_NAME
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from nestmate.operations.fields import Response
     from nestmate.operations.row import Operation
 
-# No operation waits longer than 300 s; a node that is silent beyond that is stuck.
-PATIENCE_SECONDS: Final = 330.0
+# A node that is silent for so much longer than it was told to wait is stuck. No
+# operation that was told nothing waits longer than half of it.
+PATIENCE_SECONDS: Final = 60.0
+WAIT_SECONDS_MAX: Final = 300.0
 CONNECT_SECONDS_MAX: Final = 5.0
 
 Kind = Literal["cli", "python"]
@@ -74,10 +77,11 @@ class Client(Methods):
         given = {key: item for key, item in (fields or {}).items() if item is not None}
         if operation.method == "GET":
             query = _query(given)
-            return self._fetch("GET", f"{operation.path}{query}", None)
+            return self._fetch("GET", f"{operation.path}{query}", None, _wait(given))
         import msgspec  # noqa: PLC0415 - as above
 
-        return self._fetch("POST", operation.path, msgspec.json.encode(given))
+        body = msgspec.json.encode(given)
+        return self._fetch("POST", operation.path, body, _wait(given))
 
     def pages(
         self, name: str = "event.wait", fields: Mapping[str, object] | None = None
@@ -113,7 +117,9 @@ class Client(Methods):
             return False
         return True
 
-    def _fetch(self, method: str, target: str, body: bytes | None) -> bytes:
+    def _fetch(
+        self, method: str, target: str, body: bytes | None, wait_seconds: float = 0.0
+    ) -> bytes:
         import http.client  # noqa: PLC0415 - the first call loads it, not the import
 
         headers = {"Host": "localhost", "User-Agent": f"nestmate-{self._kind}/1"}
@@ -121,6 +127,7 @@ class Client(Methods):
             headers["Content-Type"] = "application/json"
         with closing(http.client.HTTPConnection("localhost")) as connection:
             connection.sock = _connect(self.home)
+            connection.sock.settimeout(PATIENCE_SECONDS + wait_seconds)
             try:
                 with suppress(BrokenPipeError):  # refused before it was all sent
                     connection.request(method, target, body, headers)
@@ -128,8 +135,8 @@ class Client(Methods):
                 said = answer.read()
             except TimeoutError:
                 raise TimedOutError(
-                    f"The node did not answer within {PATIENCE_SECONDS:g} seconds.",
-                    "Look into its log.",
+                    f"The node did not answer for {PATIENCE_SECONDS:g} seconds.",
+                    f"It may be stuck: look into {self.home.log_file}.",
                 ) from None
             except (OSError, http.client.HTTPException) as error:
                 raise NotRunningError(
@@ -150,6 +157,21 @@ def _operation(name: str) -> "Operation":
         ) from None
 
 
+def _wait(fields: Mapping[str, object]) -> float:
+    """How long the node was told to wait, in seconds; 0 if it was not told."""
+    told = fields.get("timeout", 0)
+    seconds = 0.0
+    if isinstance(told, int | float):
+        seconds = told
+    elif isinstance(told, str):
+        from nestmate.texts import parse_duration_ms  # noqa: PLC0415 - as above
+
+        with suppress(UsageError):  # the node says what is wrong with it
+            text = told if told[-1:].isalpha() else f"{told}s"
+            seconds = parse_duration_ms(text) / 1000
+    return min(max(0.0, seconds), WAIT_SECONDS_MAX)
+
+
 def _query(fields: Mapping[str, object]) -> str:
     from urllib.parse import urlencode  # noqa: PLC0415 - http.client loads it anyway
 
@@ -166,7 +188,6 @@ def _connect(home: "Home") -> socket.socket:
     try:
         sock.settimeout(CONNECT_SECONDS_MAX)
         sock.connect(os.fspath(path))
-        sock.settimeout(PATIENCE_SECONDS)
     except PermissionError as error:
         sock.close()
         raise DeniedError(

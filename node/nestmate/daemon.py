@@ -21,6 +21,7 @@ from nestmate.doors.mcp_socket import serve_mcp
 from nestmate.home import Home
 from nestmate.keyfile import load_identity
 from nestmate.node.assembly import Node, open_node
+from nestmate.operations.perform import Meter
 from nestmate.store.leveldb import open_leveldb
 
 _log = logging.getLogger("nestmate")
@@ -48,8 +49,9 @@ async def run_daemon(
             open_node(home, config, identity, store) as node,
             trio.open_nursery() as nursery,
         ):
-            await nursery.start(partial(serve_http, node))
-            await nursery.start(partial(serve_mcp, node))
+            meter = Meter()
+            await nursery.start(partial(serve_http, node, meter=meter))
+            await nursery.start(partial(serve_mcp, node, meter=meter))
             nursery.start_soon(_stop_on_signal, node)
             _log.info(
                 "up address=%s peer=%s lost_batches=%d",

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -22,6 +23,7 @@ from nestmate.errors import (
     NodeError,
     NotFoundError,
     NotRunningError,
+    TimedOutError,
     UsageError,
 )
 from nestmate.operations.agents import Pong
@@ -196,3 +198,15 @@ def test_importing_the_client_loads_neither_network_nor_server():
     )
     heavy = {"trio", "libp2p", "starlette", "mcp", "click", "msgspec", "http.client"}
     assert not heavy & set(said.stdout.split())
+
+
+@pytest.mark.parametrize("timeout", [0.2, "200ms"])
+def test_a_node_that_is_silent_is_given_up_after_the_wait_it_was_told(
+    door, client, monkeypatch, timeout
+):
+    monkeypatch.setattr("nestmate.client.PATIENCE_SECONDS", 0.1)
+    door.node.answers[directory.PingAgent] = door.WAIT
+    began = time.monotonic()
+    with pytest.raises(TimedOutError, match="did not answer"):
+        client.ping("bob", timeout=timeout)
+    assert time.monotonic() - began >= 0.3
