@@ -12,7 +12,7 @@ from nestmate_protocol.errors import Fault, LocalError
 from nestmate_protocol.ids import NetworkId
 from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
 from nestmate_protocol.records import Kind, make_frame, open_frame, open_record
-from nestmate_protocol.signals.claims import Beat, Claim, Lease, Release
+from nestmate_protocol.signals.claims import Beat, Cancel, Claim, Lease, Release
 from nestmate_protocol.signals.outcomes import Listen, Reject, ToAble, ToTopic
 from nestmate_protocol.signals.records import Deposit, Link
 from nestmate_protocol.signals.requests import (
@@ -141,6 +141,13 @@ def test_a_record_that_names_another_than_its_author_is_refused(town, ann, bob):
     for record in forged:
         town.deliver(bob, record, "cid")
     assert bob.rejects == [Reject(Fault.NOT_ENTITLED, strike=True)] * len(forged)
+
+
+def test_who_was_asked_for_a_task_of_another_may_say_there_is_none(town, ann, bob):
+    task = ann.ask(JOB).task
+    town.deliver(bob, town.sign("cid", Cancel(task, 1)), "cid")
+    assert bob.rejects == [Reject(Fault.NOT_ENTITLED, strike=False)]
+    assert bob.ask(ShowTask(task)).status is TaskStatus.OPEN
 
 
 def test_haste_and_late_news_are_refused_without_a_strike(town, ann, bob):

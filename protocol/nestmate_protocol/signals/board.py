@@ -7,7 +7,7 @@ the worker of any, and who waits here for what. It thinks in addresses and skill
 knows no peer, no card and no topic.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -175,17 +175,22 @@ class Board:
         """An agent's node can be reached now: say again what it has not answered."""
         return self._settle(self._worker.agent_up(address, now), now)
 
-    def greeting(self, now: Moment) -> tuple[tuple[bytes, int], ...]:
+    def greeting(
+        self, now: Moment, skills: Collection[str] | None = None
+    ) -> tuple[tuple[bytes, int], ...]:
         """Records with ages for a newly connected node, at most one frame full.
 
         Our own open tasks first, then others', strongest first, and of no author more
-        than its pace would let in at once.
+        than its pace would let in at once. With ``skills`` for a node that has just
+        begun to offer them.
         """
         ageing = self._speeds.ageing_seconds
         cells = [
             (cell.signal.issuer != self._me, -cell.strength(now.mono_ms, ageing), cell)
             for cell in self._field
-            if cell.life.stage == Stage.OPEN and not cell.is_gone(now)
+            if cell.life.stage == Stage.OPEN
+            and not cell.is_gone(now)
+            and (skills is None or cell.signal.skill in skills)
         ]
         cells.sort(key=lambda entry: (*entry[:2], entry[2].task))
         items: list[tuple[bytes, int]] = []
@@ -330,6 +335,10 @@ class Board:
                 return self._receipted(Receipt.read(fields), author)
             case Kind.CANCEL:
                 cancel = Cancel.read(fields)
+                cell = self._field.get(cancel.task)
+                if cell is not None and cell.signal.issuer != author:
+                    # So an honest node answers when asked for a task it never had.
+                    return [Reject(Fault.NOT_ENTITLED, strike=False)]
                 life = Life(cancel.generation, Stage.CANCELLED)
                 return self._told(author, cancel.task, life)
             case _:
