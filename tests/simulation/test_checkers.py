@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from nestmate_protocol.effects import Channel, Publish, Send
+from nestmate_protocol.effects import Channel, Publish, Send, Strike
+from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, PeerId, TaskId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import make_frame, sign_record
@@ -29,6 +30,10 @@ class Somebody:
     @property
     def name(self) -> str:
         return f"n{self.number}"
+
+    @property
+    def peer(self) -> PeerId:
+        return PeerId(bytes([self.number]) * 32)
 
     @property
     def key(self) -> SigningKey:
@@ -182,6 +187,13 @@ def test_a_task_that_changes_after_its_end_is_found(play):
     play.view(1, TaskStatus.CANCELLED)
     play.view(1, TaskStatus.OPEN)
     assert "after it was cancelled" in play.complaints[0]
+
+
+def test_a_strike_against_an_honest_peer_is_found(play):
+    play.ledger.watch(ISSUER, Strike(ENEMY.peer, Fault.MALFORMED))
+    assert play.complaints == []
+    play.ledger.watch(ISSUER, Strike(WORKER.peer, Fault.MALFORMED))
+    assert play.complaints == ["n0 strikes honest n1 for malformed"]
 
 
 def test_a_frame_that_others_cannot_open_is_found(play):

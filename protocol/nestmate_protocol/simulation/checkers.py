@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from types import ModuleType
 
-from nestmate_protocol.effects import Channel, Effect, Notify, Publish, Send
+from nestmate_protocol.effects import Channel, Effect, Notify, Publish, Send, Strike
 from nestmate_protocol.errors import Fault
-from nestmate_protocol.ids import Address, DeviceKey, RecordId, TaskId
+from nestmate_protocol.ids import Address, DeviceKey, PeerId, RecordId, TaskId
 from nestmate_protocol.records import Kind, Record, make_frame
 from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
 from nestmate_protocol.signals.records import Signal, task_id
@@ -60,6 +60,7 @@ class Register:
 
     def __init__(self) -> None:
         self._nodes: dict[Address, Node] = {}
+        self._peers: dict[PeerId, Node] = {}
         self._devices: dict[DeviceKey, int] = {}
         self._addresses: dict[int, Address] = {}
         self._hostile: dict[int, None] = {}
@@ -69,6 +70,7 @@ class Register:
     ) -> None:
         """Say whose node this is, and whether it means harm."""
         self._nodes[address] = node
+        self._peers[node.peer] = node
         self._addresses[node.number] = address
         self._devices[device] = node.number
         if hostile:
@@ -77,6 +79,10 @@ class Register:
     def node(self, address: Address) -> Node | None:
         """The node of an agent."""
         return self._nodes.get(address)
+
+    def at(self, peer: PeerId) -> Node | None:
+        """The node at a peer id."""
+        return self._peers.get(peer)
 
     def address(self, node: Node) -> Address:
         """The agent of a node."""
@@ -131,6 +137,11 @@ class Ledger:
                 self._frame(node, make_frame([(record, 0)]), at_once=True)
             case Notify(kind):
                 self.counts[kind] += 1
+            case Strike(peer, fault):
+                other = self._register.at(peer)
+                if other is not None and not self._register.is_hostile(other):
+                    accused = f"honest {other.name} for {fault.value}"
+                    self._complain(f"{node.name} strikes {accused}")
             case _:
                 return
 

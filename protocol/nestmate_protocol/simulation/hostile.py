@@ -156,9 +156,10 @@ class Hostile:
         record = self._stolen()
         if record is None:
             return []
+        kind = self._dice.pick(list(Kind)) if self._dice.chance(0.1) else record.kind
         try:
             body = self._bent(record)
-            data = sign_record(self._key, self._network, record.kind, body).data
+            data = sign_record(self._key, self._network, kind, body).data
         except LocalError:
             return []  # bent beyond what a record can be
         if self._dice.chance(0.3):
