@@ -4,7 +4,10 @@ Also that every kind of bad input ends in a sentence, a hint and the right exit 
 and that nothing is touched that was refused. Knows nothing of how a node works.
 """
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -224,6 +227,29 @@ def test_a_tail_gives_one_document_a_line_as_it_happens(ada):
         tail.terminate()
     assert set(event) == {"seq", "type", "at", "author", "ref", "details"}
     assert (event["type"], event["ref"]) == ("task.cancelled", task)
+
+
+def on_a_terminal(nest, *words: str) -> str:
+    """What a command that fails says to a person who sits at a terminal."""
+    ours, theirs = pty.openpty()
+    with nest.popen(*words, stdin=theirs, stdout=theirs, stderr=theirs) as command:
+        os.close(theirs)
+        heard = b""
+        with contextlib.suppress(OSError):  # how a terminal says that it was left
+            while chunk := os.read(ours, 4096):
+                heard += chunk
+        os.close(ours)
+    assert command.returncode == 6
+    return heard.decode()
+
+
+def test_whoever_waits_at_a_terminal_for_more_than_a_second_is_told_for_what(ada):
+    words = ("claim", "take", "--skill", "never", "--timeout", "1.5")
+    said = on_a_terminal(ada, *words)
+    assert "Waiting for a task" in said
+    assert said.index("Waiting") < said.rindex("\x1b[K") < said.index("No ")
+    assert "Waiting" not in on_a_terminal(ada, *words, "--json")
+    assert "Waiting" not in ada.run(*words).err
 
 
 # --- completion ---

@@ -144,6 +144,8 @@ def test_a_sealed_home_opens_with_its_passphrase_only(nests, tmp_path):
     refused(nest.run("up", "--detach", *wrong), 4, "stays closed")
     assert what_lies_in(nest.root) == before
     assert nest.up("--passphrase-file", str(tmp_path / "right"))
+    refused(nest.run("restart"), 4, "sealed", "--passphrase-file")
+    assert nest.ask("status")["state"] == "running"
 
 
 # --- settings ---

@@ -6,6 +6,7 @@ is stopped. Knows nothing of how a task comes to a worker.
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -155,6 +156,21 @@ def test_a_command_whose_task_was_withdrawn_is_ended_at_once_with_all_it_started
     assert told(working, "lost")["task"] == task
     until(lambda: all_gone(pids))
     assert working.poll() is None
+
+
+def test_a_command_is_ended_when_its_node_came_back_without_the_lease(
+    ada, bob, worker, tmp_path, until
+):
+    working = worker("orphaned", *PYTHON, STUBBORN, str(tmp_path))
+    task = deposit(ada, "orphaned", "--lease", "1s")
+    told(working, "took")
+    pids = pids_in(tmp_path, until)
+    os.kill(bob.pid, signal.SIGKILL)
+    assert "No node" in told(working, "unrenewed")["why"]
+    bob.up()
+    assert told(working, "lost")["task"] == task
+    until(lambda: all_gone(pids))
+    ada.ask("signal", "withdraw", task)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

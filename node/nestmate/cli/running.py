@@ -78,8 +78,12 @@ def restart(
     arguments: Arguments, listen: tuple[str, ...], passphrase_file: Path | None
 ) -> None:
     """Stop the node if it runs, and start it in the background."""
+    from nestmate.keyfile import load_identity  # noqa: PLC0415 - loads cryptography
+
     home = home_of(arguments)
     home.read_config()
+    # What could not start again must not be stopped.
+    load_identity(home.identity, passphrase=read_passphrase(passphrase_file))
     with suppress(NotRunningError):
         _stop(arguments)
     _start(arguments, home, listen, passphrase_file)
