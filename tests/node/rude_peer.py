@@ -18,7 +18,7 @@ import trio
 from nestmate.network.base import NetworkOptions
 from nestmate.network.libp2p import yamux
 from nestmate.network.libp2p.addresses import parse_place
-from nestmate.network.libp2p.library import RPC, GossipMessage, Identify, KadMessage
+from nestmate.network.libp2p.borrowed import RPC, GossipMessage, Identify, KadMessage
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.network import Libp2pNetwork
 from nestmate.network.libp2p.wire import GoneError, uvarint

@@ -7,13 +7,13 @@ import pytest
 
 from nestmate.network.base import Counters, NetworkOptions
 from nestmate.network.libp2p.addresses import Place
+from nestmate.network.libp2p.borrowed import RPC, Identify, KadMessage
 from nestmate.network.libp2p.gossip import Gossip
 from nestmate.network.libp2p.host import Connection, Host
 from nestmate.network.libp2p.introduce import Introductions
 from nestmate.network.libp2p.kadquery import read_message
 from nestmate.network.libp2p.kadserver import KadServer
 from nestmate.network.libp2p.kadtable import Table
-from nestmate.network.libp2p.library import RPC, Identify, KadMessage
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.wire import uvarint
 from nestmate_protocol.errors import RemoteError

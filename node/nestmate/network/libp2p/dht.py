@@ -11,13 +11,13 @@ from typing import Any, Final
 import trio
 
 from nestmate.network.libp2p.addresses import Place, peer_octets
+from nestmate.network.libp2p.borrowed import KadMessage
 from nestmate.network.libp2p.dialling import Dialler
 from nestmate.network.libp2p.guard import Bucket, count_fault
 from nestmate.network.libp2p.host import Host, Tell
 from nestmate.network.libp2p.kadquery import Asker, read_contacts
 from nestmate.network.libp2p.kadserver import KadServer
 from nestmate.network.libp2p.kadtable import BUCKET_PEERS_MAX, Contact, Table
-from nestmate.network.libp2p.library import KadMessage
 from nestmate.network.libp2p.names import Names, provider_key
 from nestmate.network.presence import newest_presence
 from nestmate_protocol.errors import RemoteError

@@ -15,9 +15,9 @@ from typing import Any, Final
 import trio
 from google.protobuf.message import DecodeError
 
+from nestmate.network.libp2p.borrowed import RPC, GossipMessage
 from nestmate.network.libp2p.guard import Bucket
 from nestmate.network.libp2p.host import Connection, Host, Tell
-from nestmate.network.libp2p.library import RPC, GossipMessage
 from nestmate.network.libp2p.mesh import HEARTBEAT_SECONDS, Mesh, Saying, Sayings
 from nestmate.network.libp2p.messages import message_name
 from nestmate.network.libp2p.wire import (

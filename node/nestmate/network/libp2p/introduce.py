@@ -13,8 +13,8 @@ import trio
 from google.protobuf.message import DecodeError
 
 from nestmate.network.libp2p.addresses import known_places
+from nestmate.network.libp2p.borrowed import Identify
 from nestmate.network.libp2p.host import Connection, Host
-from nestmate.network.libp2p.library import Identify
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.wire import (
     receive_delimited,

@@ -14,10 +14,10 @@ import trio
 from google.protobuf.message import DecodeError
 
 from nestmate.network.libp2p.addresses import Place, known_places, read_peer
+from nestmate.network.libp2p.borrowed import KadMessage
 from nestmate.network.libp2p.dialling import Dialler
 from nestmate.network.libp2p.host import Connection, Host
 from nestmate.network.libp2p.kadtable import Contact, Table, nearest, spot
-from nestmate.network.libp2p.library import KadMessage
 from nestmate.network.libp2p.wire import GoneError, receive_delimited, send_delimited
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import PeerId

@@ -12,6 +12,7 @@ from typing import Any, Final
 import trio
 
 from nestmate.network.libp2p.addresses import peer_octets
+from nestmate.network.libp2p.borrowed import KadMessage
 from nestmate.network.libp2p.guard import Bucket
 from nestmate.network.libp2p.host import Connection, Host
 from nestmate.network.libp2p.kadquery import (
@@ -22,7 +23,6 @@ from nestmate.network.libp2p.kadquery import (
 )
 from nestmate.network.libp2p.kadstore import Presences, Providers
 from nestmate.network.libp2p.kadtable import Contact, Table, spot
-from nestmate.network.libp2p.library import KadMessage
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.wire import GoneError, receive_delimited, send_delimited
 from nestmate.network.libp2p.yamux import Stream

@@ -13,7 +13,7 @@ import trio
 
 from nestmate.network.libp2p import yamux
 from nestmate.network.libp2p.addresses import peer_octets, read_peer
-from nestmate.network.libp2p.library import (
+from nestmate.network.libp2p.borrowed import (
     ID,
     ConnectionType,
     IRawConnection,
