@@ -16,7 +16,7 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.directory import subject as directory_kept
 from nestmate_protocol.directory.outbox import WAIT_MS_MAX, Outbox
-from nestmate_protocol.directory.outcomes import AgentUp, Entitled, Lapse
+from nestmate_protocol.directory.outcomes import AgentUp, Entitled, Lapse, Skilled
 from nestmate_protocol.directory.own_card import Me
 from nestmate_protocol.directory.parking import Parking
 from nestmate_protocol.directory.requests import (
@@ -78,6 +78,7 @@ Outcome = (
     Effect
     | AgentUp
     | Entitled
+    | Skilled
     | Lapse
     | Meet
     | Regarded
@@ -380,6 +381,9 @@ class Core:
                 case AgentUp(address, peer):
                     more = self._agent_up(address, peer, now)
                     for record, age_ms in self._outbox.take(address, now):
+                        mail.setdefault(address, {}).setdefault(record, age_ms)
+                case Skilled(address, skills):
+                    for record, age_ms in self._board.greeting(now, skills):
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Entitled(device, _):
                     for bearer, carried in self._parking.release(device, now):

@@ -29,10 +29,18 @@ class Entitled:
 
 
 @dataclass(frozen=True, slots=True)
+class Skilled:
+    """An agent that is connected offers skills that it did not offer before."""
+
+    address: Address
+    skills: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Lapse:
     """A fault nobody is struck for: honest nodes commit or carry it too; count it."""
 
     fault: Fault
 
 
-Outcome = Effect | AgentUp | Entitled | Lapse
+Outcome = Effect | AgentUp | Entitled | Skilled | Lapse

@@ -25,7 +25,7 @@ from nestmate_protocol.directory.frames import (
 )
 from nestmate_protocol.directory.links import WHO_AFTER_MS, Link
 from nestmate_protocol.directory.neighbours import Neighbours
-from nestmate_protocol.directory.outcomes import AgentUp, Lapse, Outcome
+from nestmate_protocol.directory.outcomes import AgentUp, Lapse, Outcome, Skilled
 from nestmate_protocol.directory.topics import skill_key
 from nestmate_protocol.effects import Channel, Effect, HangUp, Notify, Send, Strike
 from nestmate_protocol.errors import Fault, RemoteError
@@ -135,6 +135,9 @@ class Reception:
             raise RemoteError(Fault.NOT_ENTITLED, "card of another agent")
         if card.address == neighbours.own.me.address:
             return neighbours.take(card, now)
+        had = {
+            offer.name for known in self._known(card.address) for offer in known.skills
+        }
         outcomes, current = self._take(link, card, now)
         if not current:
             return outcomes
@@ -144,6 +147,10 @@ class Reception:
             details = {"peer": link.peer.text, "multiaddr": link.multiaddr}
             outcomes.append(Notify("peer.up", None, card.address, details))
             outcomes.append(AgentUp(card.address, link.peer))
+            return outcomes
+        new = tuple(offer.name for offer in card.skills if offer.name not in had)
+        if new and link.answers.take(now):
+            outcomes.append(Skilled(card.address, new))
         return outcomes
 
     def _take(self, link: Link, card: Card, now: Moment) -> tuple[list[Outcome], bool]:

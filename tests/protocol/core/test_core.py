@@ -166,6 +166,17 @@ def test_a_newcomer_senses_what_was_called_for_before_it_came(village):
     assert sensed(bob) == [task]
 
 
+def test_whoever_takes_up_a_skill_senses_at_once_what_was_called_for(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    task = ann.ask(DepositTask("translate", 0.5)).task
+    other = ann.ask(DepositTask("dance", 0.9)).task
+    assert sensed(bob) == []
+    bob.ask(AddSkill(TRANSLATE))
+    assert sensed(bob) == [task]
+    assert other not in sensed(bob)
+
+
 def record_of_a_stranger(village, skill: str = "translate") -> tuple:
     """A home nobody is connected to, and the record of a task of its own."""
     (zoe,) = village.add("zoe")
