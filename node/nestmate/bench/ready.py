@@ -26,10 +26,12 @@ def measure(quick: bool) -> Iterable[Figure]:
     rounds = 1 if quick else ROUNDS
     loading = [sys.executable, "-c", LOADING]
     with empty_home() as home:
-        pairs = [(seconds_of(loading), _seconds(home)) for _ in range(rounds)]
+        pairs = [(seconds_of(loading)[0], _seconds(home)) for _ in range(rounds)]
     target = at_most(READY_SECONDS_MAX, Unit.SECONDS)
     yield in_rounds("ready.node", Unit.SECONDS, pairs, target)
-    pairs = [(seconds_of(python_alone()), seconds_of(loading)) for _ in range(rounds)]
+    pairs = [
+        (seconds_of(python_alone())[0], seconds_of(loading)[0]) for _ in range(rounds)
+    ]
     yield in_rounds("ready.imports", Unit.SECONDS, pairs)
 
 
