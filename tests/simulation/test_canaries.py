@@ -149,4 +149,5 @@ def test_a_contact_that_is_not_saved_is_found(capsys):
 
 def test_a_core_that_takes_unsigned_records_is_found(capsys, monkeypatch):
     monkeypatch.setattr(records, "verify", lambda *_: None)
-    must_be_found(capsys, Core, "hostile", "never made", "never held")
+    sentences = ("never made", "never held", "strikes honest")
+    must_be_found(capsys, Core, "hostile", *sentences)

@@ -31,7 +31,10 @@ from nestmate_protocol.simulation.nodes import Node
 CONTAINER_ITEMS_MAX = 8_192
 FINAL = frozenset({TaskStatus.DONE, TaskStatus.CANCELLED})
 
+_PLAIN = (str, bytes, int, float, type(None), type, ModuleType)
+
 Complain = Callable[[str], None]
+Slots = dict[type, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -330,11 +333,12 @@ class Ledger:
 def crowded(root: object, most: int = CONTAINER_ITEMS_MAX) -> list[str]:
     """Where in an object more than ``most`` items are kept, by attribute path."""
     found: list[str] = []
+    slots: Slots = {}
     seen: set[int] = set()
     waiting: list[tuple[str, object]] = [(type(root).__name__, root)]
     while waiting:
         path, item = waiting.pop()
-        if id(item) in seen or isinstance(item, (type, ModuleType, str, bytes)):
+        if isinstance(item, _PLAIN) or id(item) in seen:
             continue
         seen.add(id(item))
         if isinstance(item, Iterable) and hasattr(item, "__len__"):
@@ -342,13 +346,25 @@ def crowded(root: object, most: int = CONTAINER_ITEMS_MAX) -> list[str]:
             if len(inside) > most:
                 found.append(f"{path} keeps {len(inside)} items")
             waiting += [(f"{path}[]", one) for one in inside]
-        waiting += [(f"{path}.{name}", value) for name, value in _attributes(item)]
+        parts = _attributes(item, slots)
+        waiting += [(f"{path}.{name}", value) for name, value in parts]
     return found
 
 
-def _attributes(item: object) -> list[tuple[str, object]]:
-    names = dict.fromkeys(getattr(item, "__dict__", {}))
-    for kind in type(item).__mro__:
-        slots = getattr(kind, "__slots__", ())
-        names.update(dict.fromkeys([slots] if isinstance(slots, str) else slots))
-    return [(name, getattr(item, name)) for name in names if hasattr(item, name)]
+def _attributes(item: object, slots: Slots) -> Iterable[tuple[str, object]]:
+    kind = type(item)
+    names = slots.get(kind)
+    if names is None:
+        names = slots[kind] = _slots_of(kind)
+    yield from getattr(item, "__dict__", {}).items()
+    for name in names:
+        if hasattr(item, name):
+            yield name, getattr(item, name)
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for each in kind.__mro__:
+        names = getattr(each, "__slots__", ())
+        found |= dict.fromkeys([names] if isinstance(names, str) else names)
+    return tuple(found)

@@ -133,6 +133,7 @@ class Node:
         self._held: list[Action] = []
         self._committing: list[Effect] | None = None
         self._wake_ms: int | None = None
+        self._due_mono_ms: int | None = None
         self._restless = 0
         self._requests = 0
 
@@ -158,6 +159,7 @@ class Node:
         life = Life(self.number, self.disk, entropy, incarnation, self.now)
         self._timeline.note(self.name, "boot", partial("life {}".format, self.lives))
         self.core = self._boot(life)
+        self._due_mono_ms = self.core.next_wakeup()
         self._plan_wakeup()
 
     def crash(self) -> None:
@@ -168,7 +170,7 @@ class Node:
         self.disk.crash(self._dice)
         self.core = None
         self.paused = False
-        self.fuse = self._committing = self._wake_ms = None
+        self.fuse = self._committing = self._wake_ms = self._due_mono_ms = None
         self._inbox.clear()
         self._held.clear()
         self.questions.clear()
@@ -238,6 +240,7 @@ class Node:
         while self._inbox and self.core is not None and self._committing is None:
             item = self._inbox.popleft()
             effects = self.core.handle(item, self.now)
+            self._due_mono_ms = self.core.next_wakeup()
             tell = partial(self._tell, item, effects)
             self._timeline.note(self.name, type(item).__name__, tell)
             if any(map(_is_durable, effects)):
@@ -273,37 +276,29 @@ class Node:
                 habitat.carry(self, effect)
 
     def _plan_wakeup(self) -> None:
-        due_mono_ms = None if self.core is None else self.core.next_wakeup()
-        if due_mono_ms is None:
+        if self._due_mono_ms is None:
             return
         now_ms = self._timeline.now_ms
-        due_ms = max(self.clock.world_ms(due_mono_ms), now_ms + 1)
+        due_ms = max(self.clock.world_ms(self._due_mono_ms), now_ms + 1)
         if self._wake_ms is None or due_ms < self._wake_ms:
             self._wake_ms = due_ms
             self.later(due_ms - now_ms, self._wake)
 
     def _wake(self) -> None:
-        if self._wake_ms != self._timeline.now_ms or self.core is None:
+        """Wake a core that is due; one that is always due keeps a machine busy."""
+        if self._wake_ms != self._timeline.now_ms:
             return
         self._wake_ms = None
-        due_mono_ms = self.core.next_wakeup()
-        if due_mono_ms is None:
-            return
-        overdue = due_mono_ms <= self.now.mono_ms
-        if overdue and self._committing is None:
+        if self._is_overdue() and self._committing is None:
             self.give(Wakeup())
-            self._check_rest()
-        self._plan_wakeup()
-
-    def _check_rest(self) -> None:
-        """A core whose next wake-up is always now would keep a machine busy."""
-        due_mono_ms = None if self.core is None else self.core.next_wakeup()
-        if due_mono_ms is not None and due_mono_ms <= self.now.mono_ms:
-            self._restless += 1
+            self._restless = self._restless + 1 if self._is_overdue() else 0
             if self._restless == RESTLESS_WAKEUPS_MAX:
                 self._habitat.complain(f"{self.name} never rests")
-        else:
-            self._restless = 0
+        self._plan_wakeup()
+
+    def _is_overdue(self) -> bool:
+        due_mono_ms = self._due_mono_ms
+        return due_mono_ms is not None and due_mono_ms <= self.now.mono_ms
 
 
 def _is_durable(effect: Effect) -> bool:

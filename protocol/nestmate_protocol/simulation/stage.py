@@ -123,7 +123,6 @@ class Stage:
             world.run(plan.seconds * 1_000)
         if not world.complaints:
             with self._trouble:
-                self._check_bounds()
                 self._loot.quiet = True
                 self._faults.end()
                 self._look_around()
