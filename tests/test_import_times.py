@@ -16,8 +16,8 @@ CORE = ("-c", "import nestmate_protocol.core")
 CLICK = ("-c", "import click, json")
 CRYPTOGRAPHY = ("-c", "import cbor2, nacl.bindings")
 HELP_RATIO_MAX = 2.0
-# The design asks for 0.1 s, which is 4.0 here; the core takes 4.2 to 5.0. Four fifths of
-# that is CPython making frozen dataclasses with slots, half a millisecond for each.
+# The design asks for 0.1 s, which is 4.0 here; the core takes 4.2 to 5.0. Most of
+# that is CPython making frozen dataclasses with slots, half a millisecond each.
 CORE_RATIO_MAX = 5.5
 
 
