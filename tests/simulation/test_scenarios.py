@@ -79,3 +79,8 @@ def test_a_scenario_nobody_knows_is_refused_with_those_there_are():
     with pytest.raises(LocalError) as refusal:
         run("sunshine")
     assert "swarm" in refusal.value.hint
+
+
+def test_a_world_of_one_node_is_refused():
+    with pytest.raises(LocalError):
+        run("calm", nodes=1)

@@ -267,7 +267,7 @@ class Worker:
         if self._job is not job:
             return
         task, dice = job.claim.task, self._dice
-        if dice.chance(0.05):
+        if dice.chance(0.05) and self._ledger.fails_first(task):
             self._line.ask(FailClaim(task, "no tool for it"), partial(self._ended, job))
         elif dice.chance(0.05):
             release = ReleaseClaim(task, "busy", b"half of it")

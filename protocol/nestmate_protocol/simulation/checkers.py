@@ -51,6 +51,7 @@ class TaskStory:
     done_ms: int | None = None
     generation: int = 0
     withdrawn: bool = False
+    failed: bool = False
     holders: dict[int, Address] = field(default_factory=dict)
     makers: dict[int, int] = field(default_factory=dict)
     results: dict[int, dict[bytes, None]] = field(default_factory=dict)
@@ -302,6 +303,17 @@ class Ledger:
             made[sha256(result).digest()] = None
         self.counts["results"] += 1
 
+    def fails_first(self, task: TaskId) -> bool:
+        """Whether nobody has said yet that it cannot do the task; now somebody has.
+
+        Whoever says so never takes the task again, so somebody able must be left.
+        """
+        story = self.stories.get(task)
+        if story is None or story.failed:
+            return False
+        story.failed = True
+        return True
+
     # --- what must be so in the end
 
     def promised(self) -> dict[TaskId, TaskStory]:
@@ -320,14 +332,15 @@ class Ledger:
         return [
             (task, story)
             for task, story in self.promised().items()
-            if story.last is None or not self._over(story, story.last)
+            if story.last is None or not _is_over(story, story.last, self._register)
         ]
 
-    def _over(self, story: TaskStory, view: TaskView) -> bool:
-        holder = None if view.holder is None else self._register.node(view.holder)
-        squatted = holder is not None and self._register.is_hostile(holder)
-        exclusive = story.asked is not None and story.asked.exclusive
-        return view.status in FINAL or (squatted and exclusive)
+
+def _is_over(story: TaskStory, view: TaskView, register: Register) -> bool:
+    holder = None if view.holder is None else register.node(view.holder)
+    squatted = holder is not None and register.is_hostile(holder)
+    exclusive = story.asked is not None and story.asked.exclusive
+    return view.status in FINAL or (squatted and exclusive)
 
 
 def crowded(root: object, most: int = CONTAINER_ITEMS_MAX) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Self
 
 from nestmate_protocol.core import Core, Settings
 from nestmate_protocol.effects import Effect
+from nestmate_protocol.errors import LocalError
 from nestmate_protocol.friends.requests import ContactViews, ListContacts
 from nestmate_protocol.ids import Address, PeerId
 from nestmate_protocol.signals.requests import DepositTask, TaskStatus
@@ -30,6 +31,7 @@ from nestmate_protocol.simulation.scenarios import Scenario, drawn, scenario_nam
 from nestmate_protocol.simulation.world import World
 
 NODES_DEFAULT = 5
+NODES_MIN = 2
 LIVENESS_SECONDS_MAX = 1_200
 JOIN_BY_INVITE_MAX = 40
 LOOK_MS = 1_000
@@ -49,10 +51,13 @@ def run(
 
     ``nodes`` None takes NODES_DEFAULT; ``loss`` replaces the scenario's share of lost
     frames; ``make_core`` replaces the core, for twins with a bug planted. Raises
-    LocalError for an unknown scenario.
+    LocalError for an unknown scenario or too few nodes.
     """
     kind = scenario_named(scenario) if isinstance(scenario, str) else scenario
-    return Stage(kind, nodes or NODES_DEFAULT, seed, loss, make_core).play()
+    count = NODES_DEFAULT if nodes is None else nodes
+    if count < NODES_MIN:
+        raise LocalError(f"a world takes {NODES_MIN} nodes or more, not {count}")
+    return Stage(kind, count, seed, loss, make_core).play()
 
 
 class Trouble:
@@ -176,7 +181,8 @@ class Stage:
         world, dice, plan = self._world, self._dice, self._plan
         for node in self._honest:
             first = node.number % len(SKILLS)
-            skills = (SKILLS[first], SKILLS[(first + 1) % len(SKILLS)])
+            both = (SKILLS[first], SKILLS[(first + 1) % len(SKILLS)])
+            skills = both if len(self._honest) >= len(SKILLS) else SKILLS
             agent_dice = world.dice.fork(f"worker {node.number}")
             worker = Worker(Line(world, node), self._ledger, agent_dice, skills)
             world.after(dice.below(3_000), worker.begin)
