@@ -205,7 +205,7 @@ def test_a_folder_with_other_things_is_refused_and_left_untouched(folder):
 def test_an_interrupted_up_leaves_no_process_behind(folder, until, number):
     net = Bench(folder)
     with subprocess.Popen(
-        net.command("up", "3"),
+        net.command("up", "2"),
         env=net.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -20,6 +20,7 @@ from nestmate.errors import NodeError, TimedOutError
 from nestmate.testnet.net import Member, Testnet
 
 NODES: Final = 5
+NODES_QUICK: Final = 2
 DEPOSITS: Final = 75  # fifteen of each node: an author's pace allows no more at once
 DEPOSITS_QUICK: Final = 2
 P50_MS_MAX: Final = 50
@@ -27,6 +28,7 @@ URGENCY: Final = 0.95
 SKILL: Final = "bench"
 SENSED_SECONDS_MAX: Final = 5.0
 WARM_SECONDS_MAX: Final = 30.0
+WARM_TRY_SECONDS: Final = 1.0
 _MS: Final = 1_000.0
 
 Sensed = tuple[str, float]
@@ -34,10 +36,10 @@ Sensed = tuple[str, float]
 
 def measure(quick: bool) -> Iterable[Figure]:
     """Three figures: median, 99th percentile, and the share that arrived at all."""
-    deposits = DEPOSITS_QUICK if quick else DEPOSITS
-    expected = deposits * (NODES - 1)
-    raw = _samples_raw(deposits)
-    ours = _samples_ours(deposits)
+    nodes, deposits = (NODES_QUICK, DEPOSITS_QUICK) if quick else (NODES, DEPOSITS)
+    expected = deposits * (nodes - 1)
+    raw = _samples_raw(nodes, deposits)
+    ours = _samples_ours(nodes, deposits)
     if not raw or not ours:
         raise NodeError("Nothing that was called out was ever heard.")
     for name, percent, target in (
@@ -55,18 +57,18 @@ def measure(quick: bool) -> Iterable[Figure]:
     yield Figure("sensed.share", Unit.PERCENT, *shares)
 
 
-def _samples_raw(messages: int) -> list[float]:
-    with bare_networks(NODES) as networks:
+def _samples_raw(nodes: int, messages: int) -> list[float]:
+    with bare_networks(nodes) as networks:
         warm_up(networks)
         return [
             seconds
             for number in range(messages)
-            for seconds in deliveries(networks, number % NODES, number)
+            for seconds in deliveries(networks, number % nodes, number)
         ]
 
 
-def _samples_ours(deposits: int) -> list[float]:
-    with running_nodes(NODES) as net:
+def _samples_ours(nodes: int, deposits: int) -> list[float]:
+    with running_nodes(nodes) as net:
         news: queue.Queue[Sensed] = queue.Queue()
         for member in net.members:
             member.client.skill.add(SKILL)
@@ -74,8 +76,7 @@ def _samples_ours(deposits: int) -> list[float]:
         _warm_up(net, news)
         samples: list[float] = []
         for number in range(deposits):
-            depositor = net.members[number % NODES]
-            samples += _deposit(depositor, news, SENSED_SECONDS_MAX)
+            samples += _deposit(net, number % nodes, news, SENSED_SECONDS_MAX)
         return samples
 
 
@@ -92,25 +93,26 @@ def _warm_up(net: Testnet, news: "queue.Queue[Sensed]") -> None:
     """Deposit until everybody senses it: topics are joined and everybody listens."""
     deadline = time.monotonic() + WARM_SECONDS_MAX
     for attempt in count():
-        depositor = net.members[attempt % NODES]
-        if len(_deposit(depositor, news, seconds_max=1.0)) == NODES - 1:
+        others = len(net.members) - 1
+        turn = attempt % len(net.members)
+        if len(_deposit(net, turn, news, WARM_TRY_SECONDS)) == others:
             return
         if time.monotonic() > deadline:
             raise TimedOutError("The nodes do not sense each other's signals.")
 
 
 def _deposit(
-    depositor: Member, news: "queue.Queue[Sensed]", seconds_max: float
+    net: Testnet, turn: int, news: "queue.Queue[Sensed]", seconds_max: float
 ) -> list[float]:
     """How long one deposit took to be sensed at each other node, in seconds."""
+    depositor = net.members[turn].client
     began = time.perf_counter()
-    task = depositor.client.signal.deposit(SKILL, urgency=URGENCY).task
+    task = depositor.signal.deposit(SKILL, urgency=URGENCY).task
     samples: list[float] = []
-    while len(samples) < NODES - 1:
+    while len(samples) < len(net.members) - 1:
+        left = began + seconds_max - time.perf_counter()
         try:
-            ref, at = news.get(
-                timeout=max(0.0, began + seconds_max - time.perf_counter())
-            )
+            ref, at = news.get(timeout=max(0.0, left))
         except queue.Empty:
             break
         if ref == task:
