@@ -163,13 +163,22 @@ class Home:
         return read_config(self.config)
 
     def prepare_run(self) -> None:
-        """Make the folders sockets live in; HomeError if others could enter them."""
-        make_private_folder(self.run)
-        make_private_folder(self.log)
+        """Make the folders sockets and logs live in.
+
+        Raises HomeError if they cannot be made, or if others could enter them.
+        """
         folder = self.api_socket.parent
+        try:
+            make_private_folder(self.run)
+            make_private_folder(self.log)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise HomeError(
+                f"{error.filename} cannot be made: {error.strerror}.",
+                "Look at what is there, and at the disk's free space.",
+            ) from error
         if folder == self.run:
             return
-        folder.mkdir(mode=0o700, exist_ok=True)
         if not is_private(folder.lstat()):
             raise HomeError(
                 f"{folder} could be entered by others ({mode_text(folder.lstat())}).",

@@ -49,7 +49,10 @@ def initialise(
     when the disk refuses; nothing is left behind then.
     """
     was_there = home.root.is_dir()
-    home.make_folders()
+    try:
+        home.make_folders()
+    except OSError as error:
+        raise _refused(home, error) from error
     try:
         listen = tuple(_with_port(each, entropy) for each in config.listen)
         config = replace(config, listen=listen)
@@ -60,14 +63,18 @@ def initialise(
         home.mark(version("nestmate"))
     except OSError as error:
         _clear(home, keep_root=was_there)
-        raise HomeError(
-            f"No home could be made at {home.root}: {error.strerror}.",
-            "Look at the disk's free space and at the folder's permissions.",
-        ) from error
+        raise _refused(home, error) from error
     except HomeError:
         _clear(home, keep_root=was_there)
         raise
     return NewHome(home, config, identity, words)
+
+
+def _refused(home: Home, error: OSError) -> HomeError:
+    return HomeError(
+        f"No home could be made at {home.root}: {error.strerror}.",
+        "Look at the disk's free space and at the folder's permissions.",
+    )
 
 
 def _with_port(multiaddr: str, entropy: Entropy) -> str:

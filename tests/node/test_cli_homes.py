@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +129,9 @@ def test_a_new_key_leaves_the_address_and_wants_the_words(nests):
     nest = nests("keys")
     made = nest.ask("init")
     refused(nest.run("key", "rotate", given="one two"), 2, "24 words, not 2")
+    refused(nest.run("key", "rotate", given=b"\xff\n"), 2, "24 words")
+    zeros = ("--words-file", "/dev/zero")
+    refused(nest.run("key", "rotate", *zeros), 2, "24 words, not 1")
     wrong = "abandon " * 23 + "art"
     refused(nest.run("key", "rotate", given=wrong), 4, "another identity")
     turned = nest.run("key", "rotate", "--json", given=made["recovery"]).json
@@ -235,6 +240,15 @@ def remove_settings(nest) -> None:
     nest.home.config.unlink()
 
 
+def put_something_else_where_sockets_go(nest) -> None:
+    nest.home.run.rmdir()
+    nest.home.run.write_text("")
+
+
+def remove_store(nest) -> None:
+    shutil.rmtree(nest.home.store)
+
+
 @pytest.mark.parametrize(
     ("spoil", "piece"),
     [
@@ -262,6 +276,26 @@ def test_a_home_that_is_not_whole_is_refused_and_left_untouched(copy, spoil, pie
     assert what_lies_in(copy.root) == before
 
 
+@pytest.mark.parametrize(
+    ("spoil", "piece"),
+    [
+        (put_something_else_where_sockets_go, "run cannot be made"),
+        (remove_store, "cannot be locked"),
+    ],
+)
+def test_a_home_that_lacks_a_place_is_refused(copy, spoil, piece):
+    spoil(copy)
+    refused(copy.run("up"), 2, piece)
+    refused(copy.run("up", "--detach"), 2, piece)
+
+
+def test_a_command_does_not_mind_that_its_streams_are_closed(made):
+    for closing, code in ((">&-", 0), ("<&-", 0), ("2>&-", 0)):
+        line = f"{sys.executable} -m nestmate config get {closing}"
+        done = subprocess.run(["bash", "-c", line], env=made.environ, check=False)
+        assert done.returncode == code, closing
+
+
 def test_a_folder_of_somebody_else_is_not_made_a_home(nests):
     nest = nests("foreign")
     nest.root.mkdir()
@@ -270,6 +304,16 @@ def test_a_folder_of_somebody_else_is_not_made_a_home(nests):
     refused(nest.run("init"), 2, "holds other files", "--home")
     refused(nest.run("up"), 2, "not a home")
     assert what_lies_in(nest.root) == before
+
+
+def test_a_home_is_not_made_where_none_can_be(nests):
+    nest = nests("anywhere")
+    for place in ("/proc/here", f"{os.devnull}/here"):
+        refused(nest.run("init", "--home", place), 2, "No home could be made at")
+    for words in (("init",), ("up",), ("doctor",)):
+        said = nest.run(*words, "--home", f"/tmp/{'x' * 300}")
+        assert "File name too long" in said.out + said.err
+        assert said.code == 1
 
 
 def test_a_home_is_not_made_twice(made):

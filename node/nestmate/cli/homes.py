@@ -28,6 +28,7 @@ from nestmate.errors import HomeError, UsageError
 from nestmate.home import Home
 
 PASSPHRASE_CHARS_MAX = 1_024
+WORDS_CHARS_MAX = 1_024
 WORDS_PER_LINE = 6
 
 passphrase_file = click.option(
@@ -51,7 +52,7 @@ def read_passphrase(path: Path | None) -> str | None:
             line = file.readline(PASSPHRASE_CHARS_MAX).rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"The passphrase in {path} cannot be read: {error}."
+            f"The passphrase in {path} cannot be read: {_why(error)}."
         ) from error
     if not line:
         raise UsageError(
@@ -167,14 +168,24 @@ def _held(home: Home) -> Iterator[None]:
 
 
 def _words(path: Path | None) -> str:
-    if path is not None:
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"The words in {path} cannot be read: {error}.") from error
-    if sys.stdin.isatty():
-        sys.stderr.write("Recovery phrase: ")
-    return sys.stdin.readline()
+    try:
+        if path is not None:
+            with path.open(encoding="utf-8") as file:
+                return file.read(WORDS_CHARS_MAX)
+        if sys.stdin.isatty():
+            sys.stderr.write("Recovery phrase: ")
+            sys.stderr.flush()
+        return sys.stdin.readline(WORDS_CHARS_MAX)
+    except (OSError, UnicodeDecodeError) as error:
+        where = "on standard input" if path is None else f"in {path}"
+        raise UsageError(
+            f"The words {where} cannot be read: {_why(error)}.",
+            "Give the 24 words that `nestmate init` showed, in plain text.",
+        ) from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return getattr(error, "strerror", None) or "this is not text"
 
 
 @click.command()

@@ -6,9 +6,11 @@ knows no command.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from nestmate.errors import NodeError
@@ -30,7 +32,11 @@ _STEERING = {
 
 
 def prepare_streams() -> None:
-    """Let nothing that is printed fail for the terminal's encoding."""
+    """Let no command fail for a stream that is closed, or for its encoding."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
