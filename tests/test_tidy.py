@@ -50,10 +50,15 @@ IMPORTERS = {
     "hypercorn": "node/nestmate/doors/http",
     "starlette": "node/nestmate/doors/http",
     "click": "node/nestmate/cli/",
+    "numpy": "node/nestmate/bench/allocation/",
+    "scipy": "node/nestmate/bench/allocation/",
 }
-# Named by no module of the house: python itself starts the first, and the others are
-# fakes for tests that pass the same suite as their real twins.
-ENTRIES = ("nestmate.__main__", "nestmate.network.memory", "nestmate.store.memory")
+# Named by no module of the house: python itself starts the first two, and the others
+# are fakes for tests that pass the same suite as their real twins.
+ENTRIES = (
+    *("nestmate.__main__", "nestmate.bench.allocation.__main__"),
+    *("nestmate.network.memory", "nestmate.store.memory"),
+)
 # Who may let time pass in a test, and why.
 SLEEPERS = {
     "tests/conftest.py": "the one place that looks for a fact again and again",
