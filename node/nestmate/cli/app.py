@@ -117,8 +117,8 @@ def run(arguments: Arguments) -> int:
         return show_error(error, as_json=arguments.json)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        mine = NodeError(f"{where}{error.strerror or error}.")
-        return show_error(mine, as_json=arguments.json)
+        refusal = NodeError(f"{where}{error.strerror or error}.")
+        return show_error(refusal, as_json=arguments.json)
     except LocalError as error:  # what the protocol wing refuses its own caller
         mine = UsageError(str(error), error.hint)
         return show_error(mine, as_json=arguments.json)
