@@ -195,8 +195,7 @@ def test_a_home_that_cannot_be_trusted_is_refused_and_left_untouched(nests, spoi
     for words in (("up",), ("up", "--detach")):
         said = nest.run(*words)
         assert said.code in {2, 4}, said
-        assert said.err.strip()
-        assert "Traceback" not in said.err
+        assert said.err.split()[:1] not in ([], ["Traceback"]), said
     after = untouched(nest.root)
     assert {name: after.get(name) for name in before} == before
     new = {Path(name).relative_to(nest.root).parts[0] for name in after.keys() - before}

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
@@ -18,14 +19,33 @@ from nestmate.errors import NotFoundError
 
 Bench = Callable[[bool], Iterable[Figure]]
 
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One bench: what it measures, and where its ``measure`` is."""
+
+    tells: str
+    module: str
+
+
 BENCHES: Final = {
-    "ingest": "signals opened, verified and merged",
-    "durable": "records signed and written so that they outlive a power cut",
-    "simulation": "a thousand nodes that hear twenty signals",
-    "commands": "commands at the shell",
-    "ready": "from the start of the process to the first answer",
-    "idle": "what a node costs that has nothing to do",
-    "sensed": "from a deposit to its being sensed, over five real nodes",
+    "ingest": Entry("signals opened, verified and merged", "nestmate.bench.ingest"),
+    "durable": Entry(
+        "records signed and written so that they outlive a power cut",
+        "nestmate.bench.durable",
+    ),
+    "simulation": Entry(
+        "a thousand nodes that hear twenty signals", "nestmate.bench.simulation"
+    ),
+    "commands": Entry("commands at the shell", "nestmate.bench.commands"),
+    "ready": Entry(
+        "from the start of the process to the first answer", "nestmate.bench.ready"
+    ),
+    "idle": Entry("what a node costs that has nothing to do", "nestmate.bench.idle"),
+    "sensed": Entry(
+        "from a deposit to its being sensed, over five real nodes",
+        "nestmate.bench.sensed",
+    ),
 }
 _HEADINGS: Final = ("FIGURE", "RAW", "OURS", "RATIO", "TARGET", "")
 _VERDICTS: Final = {True: "held", False: "MISSED", None: ""}
@@ -45,8 +65,8 @@ def run_bench(name: str | None, *, quick: bool, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for each in [name] if name is not None else BENCHES:
         if not as_json and sys.stderr.isatty():
-            sys.stderr.write(f"{each}: {BENCHES[each]} …\n")
-        measure: Bench = import_module(f"nestmate.bench.{each}").measure
+            sys.stderr.write(f"{each}: {BENCHES[each].tells} …\n")
+        measure: Bench = import_module(BENCHES[each].module).measure
         rows += [figure.as_dict(judged=not quick) for figure in measure(quick)]
     document = {**_machine(), "quick": quick, "figures": rows}
     lines = [json.dumps(document)] if as_json else _lines(rows)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -166,16 +166,14 @@ def make_testnet(
         raise UsageError(f"A testnet has 1 to {NODES_MAX} nodes, not {count}.")
     _claim_folder(folder)
     net = Testnet(folder, topology, [])
-    with ending_in_order():
-        try:
-            net.save()
-            with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
-                list(pool.map(lambda number: _make(net, number), range(1, count + 1)))
-            for guest, host in _edges(count, topology, seed):
-                join(net.member(guest), net.member(host))
-        except BaseException:
-            take_down(net)
-            raise
+    with ending_in_order(), ExitStack() as undoing:
+        undoing.callback(take_down, net)
+        net.save()
+        with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+            list(pool.map(lambda number: _make(net, number), range(1, count + 1)))
+        for guest, host in _edges(count, topology, seed):
+            join(net.member(guest), net.member(host))
+        undoing.pop_all()
     return net
 
 
