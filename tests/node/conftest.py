@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,8 +88,13 @@ class Nest:
         return said.json
 
     def popen(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
-        """A command that goes on; end it yourself."""
-        return subprocess.Popen(self.command(*words), env=self.environ, **options)
+        """A command that goes on, though not for ever; end it yourself."""
+        command = self.command(*words)
+        process = subprocess.Popen(command, env=self.environ, **options)
+        watchdog = threading.Timer(COMMAND_SECONDS_MAX, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        return process
 
     def make(self, *options: str) -> "Nest":
         self.ask("init", "--name", self.root.name, *options)

@@ -42,7 +42,7 @@ def up(
 ) -> None:
     """Run the node of this home, in the foreground unless told to detach."""
     home = home_of(arguments)
-    home.read_config()
+    _check(home, passphrase_file)
     refuse_if_taken(home)
     if detach:
         words = ["--recover"] if recover else []
@@ -78,12 +78,8 @@ def restart(
     arguments: Arguments, listen: tuple[str, ...], passphrase_file: Path | None
 ) -> None:
     """Stop the node if it runs, and start it in the background."""
-    from nestmate.keyfile import load_identity  # noqa: PLC0415 - loads cryptography
-
     home = home_of(arguments)
-    home.read_config()
-    # What could not start again must not be stopped.
-    load_identity(home.identity, passphrase=read_passphrase(passphrase_file))
+    _check(home, passphrase_file)  # what could not start again must not be stopped
     with suppress(NotRunningError):
         _stop(arguments)
     _start(arguments, home, listen, passphrase_file)
@@ -148,6 +144,14 @@ def completion(shell: str) -> None:
 @click.option("--as", "agent", metavar="AGENT", help="In whose name to attach.")
 def mcp(agent: str | None) -> None:
     """Attach an MCP host: carry its standard streams to the running node."""
+
+
+def _check(home: Home, passphrase_file: Path | None) -> None:
+    """Raise what stands in the way before anything heavy is loaded."""
+    from nestmate.keyfile import load_identity  # noqa: PLC0415 - loads cryptography
+
+    home.read_config()
+    load_identity(home.identity, passphrase=read_passphrase(passphrase_file))
 
 
 def _start(
