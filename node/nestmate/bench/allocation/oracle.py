@@ -105,6 +105,8 @@ class Oracle(Rule):
         agents = np.flatnonzero(self.stage.crew.alive)
         service = self._costs(agents, tasks)
         cost = urgency[None] * (self.remaining()[agents][:, None] + service)
+        near = _near(cost)
+        agents, service, cost = agents[near], service[near], cost[near]
         waits = np.repeat(urgency[None] * WAIT_COST_SECONDS, len(tasks), 0)
         rows, columns = linear_sum_assignment(np.vstack([cost, waits]))
         free = set(idle.tolist())
@@ -126,6 +128,18 @@ class Oracle(Rule):
                 return pairs
             pairs.append((int(idle[row]), int(tasks[column])))
             index[row, :] = index[:, column] = -1
+
+
+def _near(cost: Floats) -> Counts:
+    """The rows that an optimal assignment can use, in their order.
+
+    With n columns, one of the n cheapest rows of a column is free whatever the other
+    columns take, so that no dearer one is needed.
+    """
+    rows, columns = cost.shape
+    if rows <= columns:
+        return np.arange(rows)
+    return np.unique(np.argpartition(cost, columns - 1, axis=0)[:columns])
 
 
 class Dispatcher(Oracle):
