@@ -19,7 +19,7 @@ import trio
 
 from nestmate.errors import BusyError, NodeError
 from nestmate.network.base import NetworkOptions
-from nestmate.network.libp2p import library
+from nestmate.network.libp2p import borrowed
 from nestmate.network.libp2p.names import Names, provider_key
 from nestmate.network.libp2p.network import Libp2pNetwork
 from nestmate_protocol.effects import Channel
@@ -298,7 +298,7 @@ async def test_a_plain_libp2p_host_can_take_part(world, process):
 def test_another_version_of_the_library_is_refused(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: "0.9.0")
     with pytest.raises(NodeError, match=r"libp2p 0\.9\.0 is installed") as refused:
-        library._check_version()
+        borrowed._check_version()
     assert refused.value.hint == "install libp2p==0.8.1"
 
 
@@ -317,4 +317,4 @@ def test_transports_that_are_not_used_are_not_loaded():
 def test_no_peer_key_but_ed25519_is_read():
     from libp2p.crypto.serialization import key_type_to_public_key_deserializer
 
-    assert list(key_type_to_public_key_deserializer) == [library.KeyType.Ed25519.value]
+    assert list(key_type_to_public_key_deserializer) == [borrowed.KeyType.Ed25519.value]
