@@ -47,6 +47,13 @@ class KeepsTheFence(Issuer):
         return super()._reopen(replace(own, generation=own.generation - 1), reason, now)
 
 
+class SharesTheExclusive(Issuer):
+    """Takes an exclusive task from a holder that fell silent, as any other."""
+
+    def _lapse(self, own, holder, now):
+        return self._reopen(own, "the lease lapsed", now)
+
+
 class ForgetsTheLapse(Issuer):
     """Never takes a lease away from a holder who fell silent."""
 
@@ -128,6 +135,7 @@ def must_be_found(capsys, make_core, scenario, *sentences):
         (SkipsTheFence, "partition", "takes a result"),
         (LeasesTwice, "lossy", "to n"),
         (KeepsTheFence, "crashes", "to n"),
+        (SharesTheExclusive, "skew", "is exclusive"),
         (ForgetsTheLapse, "crashes", "is still granted"),
         (TakesASecondResult, "partition", "second result"),
         (ReusesTheReceipt, "crashes", "second result"),

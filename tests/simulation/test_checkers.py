@@ -12,7 +12,12 @@ from nestmate_protocol.ids import Address, PeerId, TaskId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import make_frame, sign_record
 from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
-from nestmate_protocol.signals.requests import ClaimView, TaskStatus, TaskView
+from nestmate_protocol.signals.requests import (
+    ClaimView,
+    DepositTask,
+    TaskStatus,
+    TaskView,
+)
 from nestmate_protocol.simulation.cast import NETWORK
 from nestmate_protocol.simulation.checkers import Ledger, Register, crowded
 from nestmate_protocol.simulation.gossip import Opener
@@ -81,6 +86,10 @@ class Play:
         self.ledger.held(worker, claim)
         return claim
 
+    def accept(self, *, exclusive):
+        asked = DepositTask("s", 0.5, exclusive=exclusive)
+        self.ledger.accepted(ISSUER, TASK, asked)
+
     def finish(self, generation, worker, result=RESULT):
         self.ledger.finished(self.hold(generation, worker), result)
 
@@ -125,6 +134,17 @@ def test_two_agents_that_hold_one_fence_are_found(play):
     play.hold(1, WORKER)
     play.hold(1, OTHER)
     assert "n1 and n2 both hold" in play.complaints[0]
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_only_an_exclusive_task_must_not_be_worked_twice_at_once(play, exclusive):
+    play.accept(exclusive=exclusive)
+    first = play.hold(1, WORKER)
+    play.ledger.let_go(first)
+    play.hold(2, OTHER)
+    assert play.complaints == []
+    play.hold(3, WORKER)
+    assert [("exclusive" in each) for each in play.complaints] == [True] * exclusive
 
 
 def test_a_generation_that_falls_is_found(play):

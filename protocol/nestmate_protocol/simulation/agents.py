@@ -172,7 +172,8 @@ class Depositor:
             if response.status in {TaskStatus.DONE, TaskStatus.CANCELLED}:
                 return
         elif isinstance(response, Refusal):
-            self._ledger.vanished(self._line.node, task, response.detail)
+            sentence = f"{self._line.node.name} forgot {task.short}: {response.detail}"
+            self._line.world.complaints.append(sentence)
         self._look_later(task)
 
 
@@ -286,6 +287,7 @@ class Worker:
 
     def _stop(self, job: _Job) -> None:
         if self._job is job:
+            self._ledger.let_go(job.claim)
             self._job = None
             self._later(self._dice.between(1, 500), self._look)
 

@@ -42,7 +42,8 @@ class TaskStory:
     """All that was promised about one task, as its issuer let it be seen.
 
     ``holders`` and ``makers`` go by generation: who got the lease, and which node's
-    agent held the claim; ``results`` are the hashes that agents handed in under it.
+    agent held the claim; ``results`` are the hashes that agents handed in under it,
+    and ``working`` says whose agents work it now.
     """
 
     issuer: int
@@ -55,6 +56,7 @@ class TaskStory:
     holders: dict[int, Address] = field(default_factory=dict)
     makers: dict[int, int] = field(default_factory=dict)
     results: dict[int, dict[bytes, None]] = field(default_factory=dict)
+    working: dict[int, int] = field(default_factory=dict)
     receipt: tuple[int, Address, bytes] | None = None
     last: TaskView | None = None
 
@@ -258,10 +260,6 @@ class Ledger:
         """The issuer's agent was told that the task is cancelled."""
         self.stories[task].withdrawn = True
 
-    def vanished(self, node: Node, task: TaskId, detail: str) -> None:
-        """The issuer's node no longer knows a task it had promised."""
-        self._complain(f"{node.name} forgot {task.short}: {detail}")
-
     def viewed(self, node: Node, view: TaskView) -> None:
         """The issuer's agent looked at a task of its own."""
         story, short = self._story(node, view.task), view.task.short
@@ -293,7 +291,20 @@ class Ledger:
                 f"n{maker} and {node.name} both hold {claim.task.short}"
                 f" under generation {claim.generation}"
             )
+        others = [n for fence, n in story.working.items() if fence != claim.generation]
+        if others and story.asked is not None and story.asked.exclusive:
+            self._complain(
+                f"n{others[0]} and {node.name} both work {claim.task.short}, which is"
+                " exclusive"
+            )
+        story.working[claim.generation] = node.number
         self.counts["claims held"] += 1
+
+    def let_go(self, claim: ClaimView) -> None:
+        """A worker's agent works a task no longer."""
+        story = self.stories.get(claim.task)
+        if story is not None:
+            story.working.pop(claim.generation, None)
 
     def finished(self, claim: ClaimView, result: bytes) -> None:
         """A worker's agent hands a result in under its fence."""
