@@ -182,8 +182,7 @@ def _kill(story: Story, stage: Stage) -> None:
             member.process.tell(signal.SIGKILL)
             story.death = Death(member, job, fence)
             stage.say(
-                f"Node {member.number} is killed (-9) in the midst of a "
-                f"{job.craft.skill}, level {job.level}."
+                f"Node {member.number} is killed (-9) in the midst of {job.called}."
             )
             return
         for hand in hands:

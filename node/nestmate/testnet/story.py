@@ -37,6 +37,12 @@ class Job:
     ends: int = 0
     right: bool = False
 
+    @property
+    def called(self) -> str:
+        """What it is, for a sentence."""
+        article = "an" if self.level == "alert" else "a"
+        return f"{article} {self.level} {self.craft.skill}"
+
     def note(self, event: "Event") -> None:
         """Take in what the asker's feed says of it."""
         if event.type == "task.granted":
