@@ -123,6 +123,8 @@ def test_results_of_earlier_can_be_judged_again(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "| A1 | uwd of signals in load08 / of oracle | ≤ 1.25 | 1.2 | held |" in said
     assert "not run | **missed**" in said
+    run.main(["--results", str(lines), "--check", "--quick"])
+    assert "not run" not in capsys.readouterr().out
 
 
 def test_an_unknown_scenario_is_told_apart_from_a_missed_goal(capsys):
