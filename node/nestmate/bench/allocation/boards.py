@@ -138,13 +138,14 @@ class Boards(Rule):
 
     def arrived_at(self, agent: int, carried: tuple[Carried, ...]) -> None:
         """One frame has come."""
-        seat, now = self.seats[agent], self.stage.now
+        seat = self.seats[agent]
+        board, now = seat.board, seat.moment(self.stage.now)
         outcomes: list[Outcome] = []
         for each in carried:
             author = self._authors[each.record.author]
-            if author != seat.address:
+            if author.raw != seat.address.raw:
                 self.watcher.heard(each.record)
-                outcomes += seat.admit(each.record, author, each.age_ms, now)
+                outcomes += board.admit(each.record, author, each.age_ms, now)
         self._loop.carry_out(agent, outcomes)
 
     def translate(self, agent: int, outcomes: Steps) -> None:

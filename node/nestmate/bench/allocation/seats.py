@@ -13,7 +13,6 @@ from typing import Final
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SEED_BYTES, SigningKey
-from nestmate_protocol.records import Record
 from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.outcomes import Outcome
 from nestmate_protocol.signals.requests import SignalsRequest
@@ -108,12 +107,6 @@ class Seat:
     def ask(self, request: int, body: SignalsRequest, now: float) -> list[Outcome]:
         """A request of the local agent."""
         return self.board.ask(request, body, self.moment(now))
-
-    def admit(
-        self, record: Record, author: Address, age_ms: int, now: float
-    ) -> list[Outcome]:
-        """A record of somebody else has come."""
-        return self.board.admit(record, author, age_ms, self.moment(now))
 
     def next_wakeup(self) -> float | None:
         """When the board wants to be woken, in seconds of the world."""
