@@ -231,6 +231,7 @@ class ConnectionContract:
         for _ in range(20):
             a.net.strike(b.peer, Fault.BAD_SIGNATURE)
         await a.sees(PeerDown, b.peer)
+        await b.sees(PeerDown, a.peer)
         await b.net.dial(a.peer, a.net.multiaddrs)
         assert await b.sees(Dialled) == Dialled(a.peer, connected=False)
         assert a.net.counters.bans == 1
