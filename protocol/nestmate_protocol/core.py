@@ -70,8 +70,14 @@ from nestmate_protocol.limits import (
     NAME_CHARS_MAX,
 )
 from nestmate_protocol.records import Carried, Kind, make_frame, open_frame
-from nestmate_protocol.signals.board import Board
-from nestmate_protocol.signals.outcomes import Listen, Reject, ToAble, ToAgent, ToTopic
+from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.outcomes import (
+    Listen,
+    Reject,
+    SeekAble,
+    ToAgent,
+    ToTopic,
+)
 
 Entropy = Callable[[int], bytes]
 Outcome = (
@@ -84,7 +90,7 @@ Outcome = (
     | Regarded
     | ToAgent
     | ToTopic
-    | ToAble
+    | SeekAble
     | Listen
     | Reject
 )
@@ -197,9 +203,7 @@ class Core:
             me.network,
             me.key,
             incarnation,
-            entropy=entropy,
-            reader=reader,
-            trust=self._trust,
+            Outside(entropy, reader, self._trust, self._directory.able),
         )
         self._outbox = Outbox()
         self._parking = Parking()
@@ -372,12 +376,8 @@ class Core:
             match outcome:
                 case ToAgent(address, record, age_ms):
                     mail.setdefault(address, {})[record] = age_ms
-                case ToAble(skill, record, age_ms, count):
-                    able = self._directory.able(skill, count, now)
-                    for address in able:
-                        mail.setdefault(address, {})[record] = age_ms
-                    if len(able) < count:
-                        more += self._directory.finder.seek_skill(skill, now)
+                case SeekAble(skill):
+                    more += self._directory.finder.seek_skill(skill, now)
                 case AgentUp(address, peer):
                     more = self._agent_up(address, peer, now)
                     for record, age_ms in self._outbox.take(address, now):

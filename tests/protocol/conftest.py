@@ -17,8 +17,8 @@ from nestmate_protocol.effects import Notify, Reply, Save
 from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import Kind, Record, open_record, sign_record
-from nestmate_protocol.signals.board import Board
-from nestmate_protocol.signals.outcomes import Reject, ToAble, ToAgent, ToTopic
+from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
 
 NETWORK = NetworkId(b"\x06" * 32)
 START = Moment(1_800_000_000_000, 5_000_000)
@@ -62,6 +62,7 @@ class Agent:
     disk: Disk = field(default_factory=Disk)
     boots: int = 0
     away: bool = False
+    able: dict[str, list[Address]] = field(default_factory=dict)
     replies: dict[int, object] = field(default_factory=dict)
     events: list[Notify] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -75,11 +76,14 @@ class Agent:
             NETWORK,
             key_of(self.name),
             sha256(f"{self.name}{self.boots}".encode()).digest()[:16],
-            entropy=lambda n: sha256(
-                f"{self.name}{self.boots}{next(draws)}".encode()
-            ).digest()[:n],
-            reader=self.disk,
-            trust=lambda _: self.trust,
+            Outside(
+                lambda n: sha256(
+                    f"{self.name}{self.boots}{next(draws)}".encode()
+                ).digest()[:n],
+                self.disk,
+                lambda _: self.trust,
+                lambda skill, _: self.able.get(skill, ()),
+            ),
         )
         self.carry_out(self.board.start(self.town.now))
 
@@ -115,7 +119,7 @@ class Agent:
                     self.town.post(self, data, age_ms, address)
                 case ToTopic(_, data, age_ms):
                     self.town.post(self, data, age_ms, None)
-                case ToAble() | _:
+                case _:
                     pass
 
 

@@ -13,7 +13,7 @@ from nestmate_protocol.ids import NetworkId
 from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
 from nestmate_protocol.records import Kind, make_frame, open_frame, open_record
 from nestmate_protocol.signals.claims import Beat, Cancel, Claim, Lease, Release
-from nestmate_protocol.signals.outcomes import Listen, Reject, ToAble, ToTopic
+from nestmate_protocol.signals.outcomes import Listen, Reject, SeekAble, ToTopic
 from nestmate_protocol.signals.records import Deposit, Link
 from nestmate_protocol.signals.requests import (
     Acknowledged,
@@ -39,13 +39,13 @@ def listed(agent, **wishes):
     return [view.task for view in agent.ask(ListSignals(**wishes)).tasks]
 
 
-def test_a_deposit_is_spread_over_its_topic_and_given_to_some_who_are_able(town, ann):
+def test_a_deposit_nobody_known_is_able_to_do_is_spread_over_its_topic(town, ann):
     outcomes = ann.board.ask(1, JOB, town.now)
     assert [each.skill for each in outcomes if isinstance(each, Listen)] == ["dig"]
     (topic,) = [each for each in outcomes if isinstance(each, ToTopic)]
-    (able,) = [each for each in outcomes if isinstance(each, ToAble)]
+    (seek,) = [each for each in outcomes if isinstance(each, SeekAble)]
     assert (topic.skill, topic.age_ms, topic.urgent) == ("dig", 0, True)
-    assert (able.record, able.count) == (topic.record, 8)
+    assert seek.skill == "dig"
 
 
 def test_only_urgent_signals_ask_to_leave_at_once(town, ann):

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from nestmate_protocol.ids import Address
 from nestmate_protocol.limits import SPEEDS_KNOWN_MAX
+from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.response import (
-    KAPPA,
-    MARGIN,
     Speeds,
     hold_seconds,
     loss_seconds,
@@ -42,7 +41,7 @@ def test_an_agent_as_good_as_the_reference_never_holds_back(size, speed, slower)
 def test_a_loss_counts_only_from_the_margin_on(size, speed, reference):
     service = service_seconds(size, speed)
     loss = loss_seconds(service, size, reference)
-    assert loss == 0 or MARGIN * service <= loss <= service
+    assert loss == 0 or RULE.margin * service <= loss <= service
 
 
 @given(SECONDS, SPEED, SPEED, st.floats(0, 5_000))
@@ -53,11 +52,11 @@ def test_holding_back_costs_at_most_twice_the_best(size, speed, reference, wait)
     hold = hold_seconds(loss_seconds(service, size, reference))
     ours = wait + best if wait < hold else hold + service
     optimum = min(service, wait + best)
-    assert ours <= max(2, 1 / (1 - MARGIN)) * optimum * (1 + 1e-9)
+    assert ours <= max(2, 1 / (1 - RULE.margin)) * optimum * (1 + 1e-9)
 
 
 def test_the_hold_is_the_loss_itself():
-    assert hold_seconds(7.5) == KAPPA * 7.5 == 7.5
+    assert hold_seconds(7.5) == RULE.kappa * 7.5 == 7.5
 
 
 @given(st.floats(1, 245), st.floats(0, 1e5), st.floats(1, 1e4), SECONDS)

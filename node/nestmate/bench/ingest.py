@@ -20,7 +20,7 @@ from nestmate_protocol.ids import Address, DeviceKey, NetworkId
 from nestmate_protocol.keys import SigningKey, verify
 from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
 from nestmate_protocol.records import Kind, make_frame, open_frame, sign_record
-from nestmate_protocol.signals.board import Board
+from nestmate_protocol.signals.board import Board, Outside
 from nestmate_protocol.signals.records import Link, Signal, TaskClass
 
 TARGET_PERCENT: Final = 60
@@ -135,9 +135,7 @@ def _board() -> Board:
         NETWORK,
         key,
         bytes(16),
-        entropy=bytes,
-        reader=_Blank(),
-        trust=lambda _: 1.0,
+        Outside(bytes, _Blank(), lambda _: 1.0),
     )
     board.start(NOW)
     return board

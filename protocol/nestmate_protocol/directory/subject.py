@@ -189,11 +189,9 @@ class Directory:
             self._sought.found(address)
         return [*self.neighbours.regard(address)]
 
-    def able(self, skill: str, count: int, now: Moment) -> list[Address]:
-        """Up to so many others who offer a skill, whoever is connected first."""
-        results = skill_results(self.neighbours, skill, now)
-        results.sort(key=lambda result: not result.connected)
-        return [result.address for result in results[:count]]
+    def able(self, skill: str, now: Moment) -> list[Address]:
+        """The others who are known to offer a skill."""
+        return [each.address for each in skill_results(self.neighbours, skill, now)]
 
     def wake(self, now: Moment) -> list[Outcome]:
         """Do whatever is due."""

@@ -35,6 +35,7 @@ from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, gr
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
+from nestmate_protocol.signals.parameters import RULE, Rule
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, Signal
 from nestmate_protocol.signals.requests import (
@@ -52,6 +53,7 @@ from nestmate_protocol.signals.shelf import (
     read_task,
 )
 from nestmate_protocol.signals.takers import Takers
+from nestmate_protocol.signals.trail import Able, Trail
 from nestmate_protocol.signals.upshots import (
     Confirmed,
     DeclinedError,
@@ -82,6 +84,25 @@ class Reader(Protocol):
         ...
 
 
+def _nobody(_: str, __: Moment) -> tuple[Address, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a board is given from outside.
+
+    ``trust`` in an agent is 0..1, 0 for blocked; ``able`` names the others who are
+    known to have a skill; ``entropy`` gives so many random bytes.
+    """
+
+    entropy: Callable[[int], bytes]
+    reader: Reader
+    trust: Callable[[Address], float]
+    able: Able = _nobody
+    rule: Rule = RULE
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How much the board holds, for the node's own figures."""
@@ -100,23 +121,23 @@ class Board:
         network: NetworkId,
         device: SigningKey,
         incarnation: bytes,
-        *,
-        entropy: Callable[[int], bytes],
-        reader: Reader,
-        trust: Callable[[Address], float],
+        outside: Outside,
     ) -> None:
-        """``incarnation`` is 16 fresh bytes per boot; ``trust`` 0..1, 0 for blocked."""
+        """``incarnation`` is 16 fresh bytes per boot."""
         self._me = me
         self._network = network
-        self._reader = reader
-        self._trust = trust
+        self._reader = outside.reader
+        self._trust = trust = outside.trust
         self._pen = Pen(me, network, device, incarnation)
         self._field = Field(me)
-        self._speeds = Speeds()
-        self._emitter = Emitter(self._pen, self._field)
+        self._speeds = Speeds(outside.rule)
+        trail = Trail(outside.able, self._speeds, outside.rule, outside.entropy)
+        self._emitter = Emitter(self._pen, self._field, trail)
         self._issuer = Issuer(self._pen, self._field, self._speeds, self._emitter)
         self._worker = Worker(self._pen, self._speeds)
-        self._takers = Takers(me, self._field, self._worker, self._speeds, trust)
+        self._takers = Takers(
+            me, self._field, self._worker, self._speeds, trust=trust, rule=outside.rule
+        )
         self._confirmations = Confirmations()
         self._sweep_ms: int | None = None
         parts = Parts(
@@ -129,7 +150,7 @@ class Board:
             takers=self._takers,
             confirmations=self._confirmations,
         )
-        self._desk = Desk(parts, entropy)
+        self._desk = Desk(parts, outside.entropy)
 
     def __repr__(self) -> str:
         return f"<Board of {self._me.short}>"

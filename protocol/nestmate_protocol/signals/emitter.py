@@ -2,17 +2,18 @@
 
 First at once, then after max(8 s, 0.4 of the size), then with doubled pauses, but
 never with a longer one than the half-life, so that what a living issuer still wants
-does not fade. Our own pace stays below what others let in: what is due and may not go
-yet waits, new tasks before repetitions and urgent ones before slow ones. The emitter
-knows nothing of claims.
+does not fade. Each time it goes straight to more agents who are able, drawn by trail,
+and to the whole topic once that was not enough. Our own pace stays below what others
+let in: what is due and may not go yet waits, new tasks before repetitions and urgent
+ones before slow ones. The emitter knows nothing of claims.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.ids import TaskId
+from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     SIGNAL_TTL_SECONDS_MAX,
     SIGNALS_PER_AUTHOR_BURST,
@@ -21,27 +22,38 @@ from nestmate_protocol.limits import (
 from nestmate_protocol.signals.alarms import Alarms
 from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.levels import (
+    ALERT,
     COST_BASE_CENTS,
     FLASH,
     cost_cents,
     half_life_ms,
+    level_of,
     value_of,
 )
-from nestmate_protocol.signals.outcomes import ToAble, ToTopic
+from nestmate_protocol.signals.outcomes import SeekAble, ToAgent, ToTopic
 from nestmate_protocol.signals.pace import Pace
+from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Link, Signal
 from nestmate_protocol.signals.shelf import OwnTask
+from nestmate_protocol.signals.trail import Trail
 from nestmate_protocol.signals.upshots import Offered, Step
 
-REACH_FIRST: Final = 8
-REACH_MAX: Final = 64
-PAUSE_MS_MIN: Final = 8_000
-PAUSE_SIZE_SHARE: Final = 0.4
 BURST: Final = SIGNALS_PER_AUTHOR_BURST - 4
 """Own signals leave a little slower than others let in, because links jitter."""
 
 _OPEN_MS_MAX: Final = SIGNAL_TTL_SECONDS_MAX * 1_000
+
+
+@dataclass(slots=True)
+class Audience:
+    """Who was told of a task: some agents in this order, or the whole topic.
+
+    ``told`` holds those told of the generation that is open.
+    """
+
+    told: dict[bytes, Address] = field(default_factory=dict)
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +74,11 @@ class Voice:
 class Emitter:
     """Everything this agent is calling for at the moment."""
 
-    def __init__(self, pen: Pen, field: Field) -> None:
+    def __init__(self, pen: Pen, cells: Field, trail: Trail) -> None:
         self._pen = pen
-        self._field = field
+        self._field = cells
+        self._trail = trail
+        self._audiences: dict[bytes, Audience] = {}
         self._pace = Pace(BURST)
         self._voices: dict[bytes, Voice] = {}
         self._due: set[bytes] = set()
@@ -78,8 +92,9 @@ class Emitter:
     def call(
         self, own: OwnTask, opened_ms: int, now: Moment, *, paid: bool
     ) -> list[Step]:
-        """Begin to call out a generation of a task."""
+        """Begin to call out a generation of a task; a later one to the whole topic."""
         self._count += 1
+        self._audiences[own.task.raw] = Audience(wide=own.generation > 1)
         self._voices[own.task.raw] = Voice(own, opened_ms, self._count, paid=paid)
         self._due.add(own.task.raw)
         return self.wake(now)
@@ -92,10 +107,19 @@ class Emitter:
         return self.wake(now)
 
     def hush(self, task: TaskId) -> None:
-        """Say no more of a task."""
+        """Say no more of a task, for now."""
         self._voices.pop(task.raw, None)
         self._due.discard(task.raw)
         self._alarms.clear(task.raw)
+
+    def forget(self, task: TaskId) -> None:
+        """Say no more of a task, ever."""
+        self.hush(task)
+        self._audiences.pop(task.raw, None)
+
+    def audience(self, task: TaskId) -> Audience:
+        """Who was told of a task so far; nobody, if it is not called out."""
+        return self._audiences.get(task.raw, Audience())
 
     def may_spend(self, now: Moment) -> bool:
         """Whether a record of the spending chain may go now; if so it is counted."""
@@ -134,22 +158,42 @@ class Emitter:
             voice, repeats=voice.repeats + 1, paid=True, order=self._count
         )
         self._field.sense(signal, record, 0, now)
-        self._alarms.set(voice.own.task.raw, now.mono_ms + _pause_ms(voice))
+        pause_ms = _pause_ms(voice, self._trail.rule)
+        self._alarms.set(voice.own.task.raw, now.mono_ms + pause_ms)
+        return [save, *self._spread(voice, record.data, now), Offered(voice.own.task)]
+
+    def _spread(self, voice: Voice, data: bytes, now: Moment) -> list[Step]:
+        """Straight to more of the able, and to the topic if that is everybody."""
+        order, rule = voice.own.order, self._trail.rule
+        audience = self._audiences[voice.own.task.raw]
+        able = self._trail.able(order.skill, now)
+        count = rule.reach(len(able), voice.repeats)
+        fresh = [each for each in able if each.raw not in audience.told]
+        chosen = self._trail.draw(fresh, count, order.skill)
+        audience.told.update((agent.raw, agent) for agent in chosen)
+        enough = len(fresh) <= count or len(audience.told) > rule.reach_told_max
+        if enough or voice.repeats >= _topic_repeat(order.urgency_code, rule):
+            audience.wide = True
         urgent = order.urgency_code >= FLASH.code_min
-        reach = min(REACH_MAX, REACH_FIRST << min(voice.repeats, 8))
-        return [
-            save,
-            ToTopic(order.skill, record.data, 0, urgent),
-            ToAble(order.skill, record.data, 0, reach),
-            Offered(voice.own.task),
-        ]
+        steps: list[Step] = [ToAgent(agent, data) for agent in chosen]
+        if audience.wide:
+            steps.append(ToTopic(order.skill, data, 0, urgent))
+        return [*steps, SeekAble(order.skill)] if len(able) < count else steps
 
 
-def _pause_ms(voice: Voice) -> int:
+def _topic_repeat(code: int, rule: Rule) -> int:
+    """With which repetition the whole topic hears of it in any case."""
+    level = level_of(code)
+    if level is FLASH:
+        return rule.topic_repeat_flash
+    return rule.topic_repeat_alert if level is ALERT else rule.topic_repeat_slow
+
+
+def _pause_ms(voice: Voice, rule: Rule) -> int:
     """How long after emission ``repeats`` the next one follows."""
     order = voice.own.order
     size_ms = 1_000 * value_of(order.size_code)
-    first = max(PAUSE_MS_MIN, round(PAUSE_SIZE_SHARE * size_ms))
+    first = max(rule.reinforce_ms_min, round(rule.reinforce_size_share * size_ms))
     half_life = half_life_ms(order.urgency_code, order.half_life_seconds)
     return min(first << min(voice.repeats, 32), max(first, half_life))
 

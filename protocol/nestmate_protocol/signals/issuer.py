@@ -328,7 +328,7 @@ class Issuer:
     def _close(self, own: OwnTask) -> None:
         self._alarms.clear((_LAPSE, own.task.raw))
         self._alarms.clear((_END, own.task.raw))
-        self._emitter.hush(own.task)
+        self._emitter.forget(own.task)
         self._closed[own.task.raw] = None
 
     def _make_room(self) -> list[Step]:

@@ -36,13 +36,10 @@ class ToTopic:
 
 
 @dataclass(frozen=True, slots=True)
-class ToAble:
-    """Give a signed record straight to up to ``count`` agents known to have a skill."""
+class SeekAble:
+    """Fewer agents are known to have a skill than should hear of a task: seek more."""
 
     skill: str
-    record: bytes
-    age_ms: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +61,4 @@ class Reject:
     strike: bool
 
 
-Outcome = Effect | ToAgent | ToTopic | ToAble | Listen | Reject
+Outcome = Effect | ToAgent | ToTopic | SeekAble | Listen | Reject

@@ -12,14 +12,9 @@ from typing import Final
 
 from nestmate_protocol.ids import Address
 from nestmate_protocol.limits import SPEEDS_KNOWN_MAX
+from nestmate_protocol.signals.parameters import RULE, Rule
 
-KAPPA: Final = 1.0
-MARGIN: Final = 0.15
-REFERENCE_PERCENTILE: Final = 85
-AGEING_SERVICES: Final = 5
-SERVICE_SECONDS_PRIOR: Final = 20.0
-_SPEED_DOUBLINGS_MAX: Final = 6.0
-_SERVICES_REMEMBERED: Final = 64
+_SECONDS_MIN: Final = 0.001
 
 
 def service_seconds(
@@ -32,18 +27,20 @@ def service_seconds(
     return size / speed + setup + transfer
 
 
-def loss_seconds(service: float, size: float, reference: float) -> float:
+def loss_seconds(
+    service: float, size: float, reference: float, rule: Rule = RULE
+) -> float:
     """What this agent costs against a good one: ``max(0, p - size / ref)``.
 
     Below 15 % of ``p`` it counts as nothing, because sizes and speeds are guesses.
     """
     loss = max(0.0, service - size / reference)
-    return 0.0 if loss < MARGIN * service else loss
+    return 0.0 if loss < rule.margin * service else loss
 
 
-def hold_seconds(loss: float) -> float:
+def hold_seconds(loss: float, rule: Rule = RULE) -> float:
     """HOLD: the age a task must have before an agent of this loss may claim it."""
-    return KAPPA * loss
+    return rule.kappa * loss
 
 
 def preference(
@@ -64,10 +61,11 @@ class Speeds:
     observation of 1 added beforehand.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rule: Rule = RULE) -> None:
+        self._rule = rule
         self._known: dict[tuple[str, Address], tuple[float, int]] = {}
-        self._references: dict[str, float] = {}
-        self._service_sum = SERVICE_SECONDS_PRIOR
+        self._references: dict[tuple[str, int], float] = {}
+        self._service_sum = rule.service_seconds_prior
         self._services = 1
 
     def __repr__(self) -> str:
@@ -75,14 +73,15 @@ class Speeds:
 
     def learn(self, agent: Address, skill: str, size: float, measured: float) -> None:
         """Take in one receipt: a size in seconds at speed one, done in ``measured``."""
-        step = log2(size / max(measured, 0.001))
-        step = max(-_SPEED_DOUBLINGS_MAX, min(_SPEED_DOUBLINGS_MAX, step))
+        most = self._rule.speed_doublings_max
+        step = log2(size / max(measured, _SECONDS_MIN))
+        step = max(-most, min(most, step))
         total, count = self._known.pop((skill, agent), (0.0, 1))
         while len(self._known) >= SPEEDS_KNOWN_MAX:
             del self._known[next(iter(self._known))]
         self._known[skill, agent] = (total + step, count + 1)
-        self._references.pop(skill, None)
-        if self._services >= _SERVICES_REMEMBERED:
+        self._forget_references(skill)
+        if self._services >= self._rule.services_remembered:
             self._service_sum -= self._service_sum / self._services
             self._services -= 1
         self._service_sum += measured
@@ -93,18 +92,28 @@ class Speeds:
         total, count = self._known.get((skill, agent), (0.0, 1))
         return exp2(total / count)
 
-    def reference(self, skill: str) -> float:
-        """``ref``: the 85th percentile of known speeds at a skill, 1 without any."""
-        if skill not in self._references:
+    def reference(self, skill: str, percentile: int | None = None) -> float:
+        """``ref``: a percentile of known speeds at a skill, 1 without any.
+
+        Without ``percentile`` it is the rule's for tasks that are not flash.
+        """
+        percentile = percentile or self._rule.reference_percentile
+        place = (skill, percentile)
+        if place not in self._references:
             known = sorted(
                 exp2(total / count)
                 for (of, _), (total, count) in self._known.items()
                 if of == skill
             )
-            self._references[skill] = _percentile(known) if known else 1.0
+            self._references[place] = _percentile(known, percentile) if known else 1.0
             while len(self._references) > SPEEDS_KNOWN_MAX:
                 del self._references[next(iter(self._references))]
-        return self._references[skill]
+        return self._references[place]
+
+    def _forget_references(self, skill: str) -> None:
+        rule = self._rule
+        for percentile in (rule.reference_percentile, rule.reference_percentile_flash):
+            self._references.pop((skill, percentile), None)
 
     @property
     def ageing_seconds(self) -> float:
@@ -112,12 +121,13 @@ class Speeds:
 
         The mean is over the last 64 receipts, with one of 20 s before the first.
         """
-        return max(1.0, AGEING_SERVICES * self._service_sum / self._services)
+        mean = self._service_sum / self._services
+        return max(1.0, self._rule.ageing_services * mean)
 
 
-def _percentile(ordered: list[float]) -> float:
-    """The 85th percentile of a sorted list, interpolated between neighbours."""
-    place = (len(ordered) - 1) * REFERENCE_PERCENTILE / 100
+def _percentile(ordered: list[float], percentile: int) -> float:
+    """A percentile of a sorted list, interpolated between neighbours."""
+    place = (len(ordered) - 1) * percentile / 100
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

@@ -22,6 +22,7 @@ from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Field, Stage
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Listen
+from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.records import is_skill_name
 from nestmate_protocol.signals.requests import TakeTask
 from nestmate_protocol.signals.response import (
@@ -78,9 +79,12 @@ class Takers:
         field: Field,
         worker: Worker,
         speeds: Speeds,
+        *,
         trust: Callable[[Address], float],
+        rule: Rule,
     ) -> None:
         self._me = me
+        self._rule = rule
         self._field = field
         self._worker = worker
         self._speeds = speeds
@@ -257,7 +261,8 @@ class Takers:
             return None
         size, service = self._service(cell)
         reference = self._speeds.reference(cell.signal.skill)
-        hold = hold_seconds(loss_seconds(service, size, reference))
+        loss = loss_seconds(service, size, reference, self._rule)
+        hold = hold_seconds(loss, self._rule)
         ripe_ms = cell.opened_ms + ceil(1_000 * hold)
         return ripe_ms if shun is None else max(ripe_ms, shun.until_ms or 0)
 

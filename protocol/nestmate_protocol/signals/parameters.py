@@ -1,0 +1,50 @@
+"""Parameters: every figure of the signals rule that could be another, in one place.
+
+Each was chosen by measurement; what it costs to choose otherwise stands in
+``docs/reference/signals-parameters.md``. All are local: nodes with other figures still
+understand each other. What both sides must agree on stands in ``limits`` and ``levels``
+instead. This file knows figures and nothing of how they are used.
+"""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Final
+
+NEVER: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One setting of the rule; times are ms unless their names say otherwise.
+
+    ``topic_repeat_*`` says with which repetition a signal of that level goes to the
+    whole topic although there are able agents left to be told: 0 is the first saying.
+    """
+
+    kappa: float = 1.0
+    margin: float = 0.15
+    reference_percentile: int = 85
+    reference_percentile_flash: int = 90
+    reach_min: int = 8
+    reach_told_max: int = 128
+    trail_exponent: int = 6
+    trail_weight_min: float = 1 / 8
+    trail_weight_max: float = 8.0
+    explore_one_in: int = 8
+    topic_repeat_flash: int = 0
+    topic_repeat_alert: int = 1
+    topic_repeat_slow: int = NEVER
+    reinforce_ms_min: int = 8_000
+    reinforce_size_share: float = 0.4
+    ageing_services: int = 5
+    service_seconds_prior: float = 20.0
+    services_remembered: int = 64
+    speed_doublings_max: float = 6.0
+    digest_ms: int = 1_000
+
+    def reach(self, able: int, repeats: int) -> int:
+        """How many more agents hear of a task: F, doubled by every repetition."""
+        return max(self.reach_min, ceil(sqrt(able))) << min(repeats, 16)
+
+
+RULE: Final = Rule()
