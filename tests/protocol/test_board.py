@@ -244,6 +244,23 @@ def test_receipts_teach_every_node_how_fast_the_worker_is(town, ann, bob, cid):
         assert speed == pytest.approx(2)
 
 
+def test_what_receipts_taught_outlives_a_restart(town, ann, bob, cid):
+    task = ann.ask(replace(JOB, size_seconds=16)).task
+    bob.ask(DIG)
+    town.wait(4)
+    bob.ask(FinishClaim(task))
+    for agent in (ann, bob, cid):
+        agent.boot()
+        speed = agent.board._speeds.speed(bob.address, "dig")
+        assert speed == pytest.approx(2)
+
+
+def test_a_speed_on_disk_that_cannot_be_read_is_a_damaged_store(ann):
+    ann.disk.pairs[b"s/v/?"] = b"?"
+    with pytest.raises(LocalError, match="speed"):
+        ann.boot()
+
+
 # --- everything at once
 
 

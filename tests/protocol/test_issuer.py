@@ -191,7 +191,13 @@ def test_an_old_beat_said_again_keeps_nothing_alive(town, desk):
 def test_the_result_is_saved_then_told_once_then_receipted(town, desk):
     desk.claim()
     outcomes = desk.done()
-    assert [type(each) for each in outcomes] == [Save, Notify, ToAgent, ToTopic]
+    assert [type(each) for each in outcomes] == [
+        Save,
+        Save,
+        Notify,
+        ToAgent,
+        ToTopic,
+    ]
     assert outcomes[0].durable
     receipt = told(outcomes, Kind.RECEIPT, town.agents["bob"])[0]
     assert receipt.result_hash == sha256(b"done").digest()

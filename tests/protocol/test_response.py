@@ -118,3 +118,12 @@ def test_only_so_many_speeds_are_remembered():
         speeds.learn(Address(number.to_bytes(32)), "dig", 4, 1)
     assert speeds.speed(Address((4).to_bytes(32)), "dig") == 1
     assert speeds.speed(Address((5).to_bytes(32)), "dig") == 2
+
+
+def test_whoever_is_forgotten_is_named_so_that_the_disk_can_forget_too():
+    speeds = Speeds()
+    for number in range(SPEEDS_KNOWN_MAX - 1):
+        assert speeds.learn(Address(number.to_bytes(32)), "dig", 4, 1) == []
+    speeds.learn(ANN, "dig", 4, 1)
+    assert speeds.learn(BOB, "dig", 4, 1) == [("dig", Address((0).to_bytes(32)))]
+    assert len(list(speeds._known)) == SPEEDS_KNOWN_MAX

@@ -13,8 +13,10 @@ from nestmate_protocol.limits import (
 from nestmate_protocol.records import Kind
 from nestmate_protocol.signals.claims import Lease
 from nestmate_protocol.signals.requests import (
+    Ability,
     ClaimView,
     DepositTask,
+    FinishClaim,
     ListClaims,
     ShowTask,
     TakeTask,
@@ -188,3 +190,69 @@ def test_a_lease_nobody_asked_for_is_given_back(town, ann, bob):
     town.deliver(bob, lease, "ann")
     assert bob.count(Kind.RELEASE) == 1
     assert bob.ask(ListClaims()).claims == ()
+
+
+# --- what a taker says of itself
+
+
+def test_a_taker_of_several_skills_takes_the_best_task_of_any(ann, bob):
+    ann.ask(replace(JOB, urgency=0.1))
+    best = ann.ask(replace(JOB, urgency=0.9, skill="fly")).task
+    both = replace(DIG, also=(Ability("fly"), Ability("swim")))
+    assert bob.ask(both).task == best
+
+
+def test_a_taker_that_says_it_is_slow_holds_back(town, ann, bob):
+    request = town.ask_later(bob, replace(DIG, speed=0.5))
+    ann.ask(JOB)  # 10 s at speed one, 20 s here
+    town.wait(9)
+    assert request not in bob.replies
+    town.wait(2)
+    assert isinstance(bob.replies[request], ClaimView)
+
+
+def test_of_two_takers_the_one_that_loses_less_gets_the_task(town, ann, bob):
+    slow = town.ask_later(bob, replace(DIG, speed=0.5))
+    fast = town.ask_later(bob, DIG)
+    ann.ask(JOB)
+    assert fast in bob.replies
+    assert slow not in bob.replies
+
+
+def test_setting_up_counts_until_the_skill_is_the_last_one_worked_on(town, ann, bob):
+    work = replace(DIG, setup_seconds=5)
+    request = town.ask_later(bob, work)
+    first = ann.ask(JOB).task
+    town.wait(4)
+    assert request not in bob.replies
+    town.wait(2)
+    assert bob.replies[request].task == first
+    bob.ask(FinishClaim(first))
+    assert ann.ask(JOB)
+    assert isinstance(bob.ask(work), ClaimView)
+
+
+def test_a_flash_task_is_held_back_for_by_a_higher_percentile(town, ann, bob):
+    for number in range(41):
+        other = type(bob.address)(sha256(b"%d" % number).digest())
+        bob.board._speeds.learn(other, "dig", 2.0 ** (number / 10), 1)
+    tasks = [ann.ask(replace(JOB, urgency=urgency)).task for urgency in (0.1, 0.6)]
+    cells = [bob.board._field.get(task) for task in tasks]
+    town.ask_later(bob, replace(DIG, speed=1.0))
+    taker = next(iter(bob.board._takers._takers.values()))
+    slow, flash = (bob.board._takers._ready_ms(taker, cell) for cell in cells)
+    assert flash > slow > town.now.mono_ms
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"speed": -1.0},
+        {"speed": float("nan")},
+        {"setup_seconds": -1.0},
+        {"setup_seconds": float("inf")},
+        {"also": (Ability(" "),)},
+    ],
+)
+def test_a_taker_that_says_the_impossible_of_itself_is_refused(bob, wrong):
+    assert bob.ask(replace(DIG, **wrong)).code is Code.INVALID

@@ -26,6 +26,7 @@ from nestmate_protocol.signals.claims import (
     Lease,
     Receipt,
     Release,
+    Verdict,
 )
 from nestmate_protocol.signals.confirmations import Confirmations
 from nestmate_protocol.signals.desk import Desk, Parts
@@ -33,6 +34,7 @@ from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import sensed_event
 from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
 from nestmate_protocol.signals.issuer import Issuer
+from nestmate_protocol.signals.lessons import SPEED_PREFIX, learn, recall
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
 from nestmate_protocol.signals.parameters import RULE, Rule
@@ -134,7 +136,7 @@ class Board:
         trail = Trail(outside.able, self._speeds, outside.rule, outside.entropy)
         self._emitter = Emitter(self._pen, self._field, trail)
         self._issuer = Issuer(self._pen, self._field, self._speeds, self._emitter)
-        self._worker = Worker(self._pen, self._speeds)
+        self._worker = Worker(self._pen)
         self._takers = Takers(
             me, self._field, self._worker, self._speeds, trust=trust, rule=outside.rule
         )
@@ -163,6 +165,7 @@ class Board:
         self._pen.start(read_sequence(self._reader.get(SEQUENCE_KEY)), now)
         tasks = [read_task(self._me, v) for _, v in self._reader.scan(TASK_PREFIX)]
         claims = [read_claim(v) for _, v in self._reader.scan(CLAIM_PREFIX)]
+        recall(self._speeds, (v for _, v in self._reader.scan(SPEED_PREFIX)))
         steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
         return self._settle(steps, now)
 
@@ -377,9 +380,10 @@ class Board:
         cell = self._field.get(receipt.task)
         news = cell is not None and life > cell.life
         steps = self._told(author, receipt.task, life)
-        if cell is not None and news:
+        if cell is not None and news and receipt.verdict is Verdict.ACCEPTED:
             size, seconds = value_of(receipt.size_code), receipt.measured_ms / 1_000
-            self._speeds.learn(receipt.holder, cell.signal.skill, size, seconds)
+            skill, holder = cell.signal.skill, receipt.holder
+            steps.append(learn(self._speeds, holder, skill, size, seconds))
         return steps
 
     def _told(self, author: Address, task: TaskId, life: Life) -> list[Step]:

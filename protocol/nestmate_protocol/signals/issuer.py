@@ -39,6 +39,7 @@ from nestmate_protocol.signals.claims import (
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import task_event
 from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
+from nestmate_protocol.signals.lessons import learn
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
 from nestmate_protocol.signals.pen import Pen
@@ -94,8 +95,6 @@ class Issuer:
             run = self._runs[own.task.raw] = _run(own.order, now)
             if own.status in {_DONE, _CANCELLED}:
                 self._closed[own.task.raw] = None
-                if own.holder and own.status == _DONE:
-                    _learn(self._speeds, own, own.holder)
                 continue
             self._alarms.set((_END, own.task.raw), run.end_ms)
             if own.status == _GRANTED:
@@ -191,12 +190,13 @@ class Issuer:
             reason="",
         )
         self._close(own)
-        _learn(self._speeds, own, result.worker)
+        lesson = _learn(self._speeds, own, result.worker)
         life = done(own.task, own.generation, result.worker)
         self._field.tell(self._pen.me, own.task, life)
         receipt = self._pen.sign(_receipt(own, result.worker)).data
         return [
             _save(own),
+            lesson,
             task_event("task.done", own, self._pen.me),
             ToAgent(result.worker, receipt),
             ToTopic(own.order.skill, receipt, 0, urgent=False),
@@ -366,9 +366,9 @@ def _save(own: OwnTask) -> Save:
     return Save((write_task(own),))
 
 
-def _learn(speeds: Speeds, own: OwnTask, holder: Address) -> None:
+def _learn(speeds: Speeds, own: OwnTask, holder: Address) -> Save:
     size = value_of(own.order.size_code)
-    speeds.learn(holder, own.order.skill, size, own.measured_ms / 1_000)
+    return learn(speeds, holder, own.order.skill, size, own.measured_ms / 1_000)
 
 
 def _receipt(own: OwnTask, holder: Address) -> Receipt:

@@ -113,15 +113,29 @@ class WithdrawTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Ability:
+    """A skill somebody has, and how fast: 0 means as fast as receipts taught."""
+
+    skill: str
+    speed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TakeTask:
     """Claim one named task, or, with ``skill``, the best one as it comes along.
 
-    Waits up to ``wait_seconds`` for the issuer to grant a lease.
+    Waits up to ``wait_seconds`` for the issuer to grant a lease. ``speed`` is the
+    agent's own at the skill, where 1 is average and 0 means as receipts taught;
+    ``also`` are further skills of which any will do. ``setup_seconds`` is what it takes
+    to change to a skill other than that of the last task taken on this node.
     """
 
     task: TaskId | None = None
     skill: str = ""
     wait_seconds: float = 10.0
+    speed: float = 0.0
+    setup_seconds: float = 0.0
+    also: tuple[Ability, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

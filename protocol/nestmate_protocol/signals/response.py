@@ -71,14 +71,23 @@ class Speeds:
     def __repr__(self) -> str:
         return f"<Speeds of {len(self._known)}>"
 
-    def learn(self, agent: Address, skill: str, size: float, measured: float) -> None:
-        """Take in one receipt: a size in seconds at speed one, done in ``measured``."""
+    def learn(
+        self, agent: Address, skill: str, size: float, measured: float
+    ) -> list[tuple[str, Address]]:
+        """Take in one receipt: a size in seconds at speed one, done in ``measured``.
+
+        Returns the skills and agents that were forgotten to make room.
+        """
         most = self._rule.speed_doublings_max
         step = log2(size / max(measured, _SECONDS_MIN))
         step = max(-most, min(most, step))
         total, count = self._known.pop((skill, agent), (0.0, 1))
+        forgotten: list[tuple[str, Address]] = []
         while len(self._known) >= SPEEDS_KNOWN_MAX:
-            del self._known[next(iter(self._known))]
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._forget_references(oldest[0])
+            forgotten.append(oldest)
         self._known[skill, agent] = (total + step, count + 1)
         self._forget_references(skill)
         if self._services >= self._rule.services_remembered:
@@ -86,10 +95,20 @@ class Speeds:
             self._services -= 1
         self._service_sum += measured
         self._services += 1
+        return forgotten
+
+    def lesson(self, agent: Address, skill: str) -> tuple[float, int]:
+        """What is known: a sum of doublings, and over how many observations."""
+        return self._known.get((skill, agent), (0.0, 1))
+
+    def recall(self, agent: Address, skill: str, doublings: float, count: int) -> None:
+        """Take up what ``lesson`` gave before a restart."""
+        if len(self._known) < SPEEDS_KNOWN_MAX:
+            self._known[skill, agent] = (doublings, count)
 
     def speed(self, agent: Address, skill: str) -> float:
         """How fast this agent is known to be at this skill, 1 if it is not."""
-        total, count = self._known.get((skill, agent), (0.0, 1))
+        total, count = self.lesson(agent, skill)
         return exp2(total / count)
 
     def reference(self, skill: str, percentile: int | None = None) -> float:

@@ -7,24 +7,25 @@ has gone meanwhile goes to another that waits for the skill, or back to its issu
 This file knows no record and no peer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil
+from itertools import chain
+from math import ceil, isfinite
 from typing import Final
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code, Refusal, Reply
 from nestmate_protocol.ids import Address, TaskId
-from nestmate_protocol.limits import TAKERS_WAITING_MAX
+from nestmate_protocol.limits import BYTES_PER_PEER_PER_SECOND, TAKERS_WAITING_MAX
 from nestmate_protocol.signals.alarms import Alarms, wait_ms
 from nestmate_protocol.signals.courier import pause_ms
 from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Field, Stage
-from nestmate_protocol.signals.levels import value_of
+from nestmate_protocol.signals.levels import FLASH, level_of, value_of
 from nestmate_protocol.signals.outcomes import Listen
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.records import is_skill_name
-from nestmate_protocol.signals.requests import TakeTask
+from nestmate_protocol.signals.requests import Ability, TakeTask
 from nestmate_protocol.signals.response import (
     Speeds,
     hold_seconds,
@@ -53,11 +54,13 @@ _REQUEST, _SKILL = "request", "skill"
 class Taker:
     """One local agent that waits for work; ``claiming`` is the task on its way to it.
 
-    ``named`` is set where it wants that task and no other.
+    ``speeds`` holds its skills, with 0 where it does not say how fast it is; ``named``
+    is set where it wants that task and no other.
     """
 
     request: int
-    skill: str
+    speeds: Mapping[str, float]
+    setup_seconds: float
     named: TaskId | None
     claiming: TaskId | None = None
 
@@ -90,6 +93,7 @@ class Takers:
         self._speeds = speeds
         self._trust = trust
         self._takers: dict[int, Taker] = {}
+        self._context = ""
         self._shunned: dict[bytes, Shun] = {}
         self._alarms: Alarms[tuple[str, int | str]] = Alarms()
 
@@ -98,7 +102,7 @@ class Takers:
 
     def skills(self) -> set[str]:
         """The skills somebody waits for."""
-        return {taker.skill for taker in self._takers.values()}
+        return {skill for taker in self._takers.values() for skill in taker.speeds}
 
     def take(self, request: int, body: TakeTask, now: Moment) -> list[Step]:
         """Begin to wait for a task; DeclinedError where that is in vain."""
@@ -109,13 +113,14 @@ class Takers:
         until_ms = now.mono_ms + wait_ms(body.wait_seconds)
         if body.task is not None:
             cell = self._claimable(body.task)
-            taker = Taker(request, cell.signal.skill, cell.task)
+            speeds = _abilities(Ability(cell.signal.skill, body.speed))
+            taker = Taker(request, speeds, _seconds(body.setup_seconds), cell.task)
             steps = self._claim(taker, cell, now)
         else:
-            if not is_skill_name(body.skill):
-                raise invalid(f"{body.skill[:80]!r} is not a skill's name.")
-            taker = self._takers[request] = Taker(request, body.skill, None)
-            steps = [Listen(body.skill), *self._choose(taker, now)]
+            speeds = _abilities(Ability(body.skill, body.speed), *body.also)
+            taker = Taker(request, speeds, _seconds(body.setup_seconds), None)
+            self._takers[request] = taker
+            steps = [*map(Listen, taker.speeds), *self._choose(taker, now)]
         self._alarms.set((_REQUEST, request), until_ms)
         return steps
 
@@ -138,18 +143,24 @@ class Takers:
         idle = self._idle(cell.signal.skill)
         if not idle or self._worker.is_engaged(task):
             return []
-        ready_ms = self._ready_ms(cell)
-        if ready_ms is None:
+        ready = [
+            (ready_ms, place)
+            for place, taker in enumerate(idle)
+            if (ready_ms := self._ready_ms(taker, cell)) is not None
+        ]
+        if not ready:
             return []
+        ready_ms, place = min(ready)
         if ready_ms > now.mono_ms:
             self._alarms.sooner((_SKILL, cell.signal.skill), ready_ms)
             return []
-        return self._claim(idle[0], cell, now)
+        return self._claim(idle[place], cell, now)
 
     def won(self, task: TaskId, now: Moment) -> list[Step]:
         """A lease has come and is saved: tell whom it is for."""
         self._shunned.pop(task.raw, None)
         claim = self._worker.claims[task.raw]
+        self._context = claim.skill
         mine = [t for t in self._takers.values() if t.claiming == task]
         for taker in mine or self._idle(claim.skill):
             self.abandon(taker.request)
@@ -180,7 +191,7 @@ class Takers:
         self._remember(task, Shun(until_ms, tries))
         steps: list[Step] = []
         for taker in [t for t in self._takers.values() if t.claiming == task]:
-            self._alarms.sooner((_SKILL, taker.skill), until_ms)
+            self._look_again(taker, until_ms)
             steps += self._choose(replace(taker, claiming=None), now)
         return steps
 
@@ -205,31 +216,36 @@ class Takers:
         """Let an idle taker claim the best ripe task, or wait for one to ripen."""
         self._takers[taker.request] = taker
         ripe: list[tuple[float, bytes]] = []
-        for cell in self._field.of_skill(taker.skill):
-            ready_ms = self._ready_ms(cell)
+        for cell in chain.from_iterable(map(self._field.of_skill, taker.speeds)):
+            ready_ms = self._ready_ms(taker, cell)
             if ready_ms is None or self._worker.is_engaged(cell.task):
                 continue
             if ready_ms > now.mono_ms:
-                self._alarms.sooner((_SKILL, taker.skill), ready_ms)
+                self._alarms.sooner((_SKILL, cell.signal.skill), ready_ms)
             elif not cell.is_gone(now):
-                ripe.append((self._preference(cell, now), cell.task.raw))
+                ripe.append((self._preference(taker, cell, now), cell.task.raw))
         best = self._field.get(TaskId(max(ripe)[1])) if ripe else None
         return [] if best is None else self._claim(taker, best, now)
 
     def _claim(self, taker: Taker, cell: Cell, now: Moment) -> list[Step]:
         if not self._worker.has_room():
-            again_ms = now.mono_ms + NO_ROOM_MS
-            self._alarms.sooner((_SKILL, taker.skill), again_ms)
+            self._look_again(taker, now.mono_ms + NO_ROOM_MS)
             return []
         self._takers[taker.request] = replace(taker, claiming=cell.task)
-        return self._worker.claim(cell, now, patient=taker.named is not None)
+        _, seconds = self._service(taker, cell)
+        patient = taker.named is not None
+        return self._worker.claim(cell, seconds, now, patient=patient)
+
+    def _look_again(self, taker: Taker, due_ms: int) -> None:
+        for skill in taker.speeds:
+            self._alarms.sooner((_SKILL, skill), due_ms)
 
     def _idle(self, skill: str) -> list[Taker]:
         """Who waits for any task of a skill and has no claim on its way."""
         return [
             taker
             for taker in self._takers.values()
-            if taker.skill == skill and taker.named is None and taker.claiming is None
+            if skill in taker.speeds and taker.named is None and taker.claiming is None
         ]
 
     def _claimable(self, task: TaskId) -> Cell:
@@ -244,13 +260,21 @@ class Takers:
             raise busy("This node holds as many claims as it may.", "Finish some.")
         return cell
 
-    def _service(self, cell: Cell) -> tuple[float, float]:
-        """Size, and service time ``p`` here, in seconds."""
-        size = value_of(cell.signal.size_code)
-        speed = self._speeds.speed(self._me, cell.signal.skill)
-        return size, service_seconds(size, speed)
+    def _service(self, taker: Taker, cell: Cell) -> tuple[float, float]:
+        """Size, and service time ``p`` with this taker, in seconds.
 
-    def _ready_ms(self, cell: Cell) -> int | None:
+        A body that has yet to come takes the time of bringing it.
+        """
+        signal = cell.signal
+        size = value_of(signal.size_code)
+        declared = taker.speeds.get(signal.skill, 0.0)
+        speed = declared or self._speeds.speed(self._me, signal.skill)
+        setup = 0.0 if self._context == signal.skill else taker.setup_seconds
+        missing = signal.body_bytes if signal.body is None else 0
+        transfer = missing / BYTES_PER_PEER_PER_SECOND
+        return size, service_seconds(size, speed, setup, transfer)
+
+    def _ready_ms(self, taker: Taker, cell: Cell) -> int | None:
         """HOLD: from when on the task may be claimed from here; None for not at all."""
         shun = self._shunned.get(cell.task.raw)
         if (
@@ -259,16 +283,23 @@ class Takers:
             or self._trust(cell.signal.issuer) <= 0
         ):
             return None
-        size, service = self._service(cell)
-        reference = self._speeds.reference(cell.signal.skill)
-        loss = loss_seconds(service, size, reference, self._rule)
-        hold = hold_seconds(loss, self._rule)
+        hold = hold_seconds(self._loss(taker, cell), self._rule)
         ripe_ms = cell.opened_ms + ceil(1_000 * hold)
         return ripe_ms if shun is None else max(ripe_ms, shun.until_ms or 0)
 
-    def _preference(self, cell: Cell, now: Moment) -> float:
+    def _loss(self, taker: Taker, cell: Cell) -> float:
+        """What the task would lose by going to this taker, in seconds."""
+        rule, signal = self._rule, cell.signal
+        size, service = self._service(taker, cell)
+        flash = level_of(signal.urgency_code) is FLASH
+        percentile = rule.reference_percentile
+        percentile = rule.reference_percentile_flash if flash else percentile
+        reference = self._speeds.reference(signal.skill, percentile)
+        return loss_seconds(service, size, reference, rule)
+
+    def _preference(self, taker: Taker, cell: Cell, now: Moment) -> float:
         """CHOOSE."""
-        _, service = self._service(cell)
+        _, service = self._service(taker, cell)
         return preference(
             cell.urgency(now.mono_ms),
             self._trust(cell.signal.issuer),
@@ -282,3 +313,19 @@ class Takers:
         self._shunned[task.raw] = shun
         while len(self._shunned) > _SHUNNED_MAX:
             del self._shunned[next(iter(self._shunned))]
+
+
+def _abilities(*abilities: Ability) -> dict[str, float]:
+    """Speeds by skill; DeclinedError for what cannot be a skill or a speed."""
+    for ability in abilities:
+        if not is_skill_name(ability.skill):
+            raise invalid(f"{ability.skill[:80]!r} is not a skill's name.")
+        if not (isfinite(ability.speed) and ability.speed >= 0):
+            raise invalid("A speed is a positive number, 1 for average.")
+    return {ability.skill: ability.speed for ability in abilities}
+
+
+def _seconds(setup: float) -> float:
+    if not (isfinite(setup) and setup >= 0):
+        raise invalid("A set-up takes zero seconds or more.")
+    return setup

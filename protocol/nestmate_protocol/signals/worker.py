@@ -26,11 +26,9 @@ from nestmate_protocol.signals.claims import Beat, Claim, Done, Lease, Release
 from nestmate_protocol.signals.courier import Courier, Parcel, pause_ms
 from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Life, Stage
-from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import ToAgent
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Signal, TaskClass
-from nestmate_protocol.signals.response import Speeds, service_seconds
 from nestmate_protocol.signals.shelf import HeldClaim, Phase, claim_key, write_claim
 from nestmate_protocol.signals.upshots import (
     Confirmed,
@@ -80,12 +78,11 @@ class Tenure:
 class Worker:
     """All claims of this node; ``claims`` and ``tenures`` are for reading."""
 
-    def __init__(self, pen: Pen, speeds: Speeds) -> None:
+    def __init__(self, pen: Pen) -> None:
         self.claims: dict[bytes, HeldClaim] = {}
         self.tenures: dict[bytes, Tenure] = {}
         self.settled: dict[bytes, int] = {}
         self._pen = pen
-        self._speeds = speeds
         self._wants: dict[bytes, Want] = {}
         self._late: dict[bytes, Want] = {}
         self._courier = Courier()
@@ -123,11 +120,14 @@ class Worker:
         """Whether this node may claim one more task."""
         return len(self.tenures) + len(self._wants) < CLAIMS_HELD_MAX
 
-    def claim(self, cell: Cell, now: Moment, *, patient: bool) -> list[Step]:
-        """Ask the issuer for a task; Won, Missed or Unanswered follows."""
+    def claim(
+        self, cell: Cell, seconds: float, now: Moment, *, patient: bool
+    ) -> list[Step]:
+        """Ask the issuer for a task that would take so long here.
+
+        Won, Missed or Unanswered follows.
+        """
         signal, me = cell.signal, self._pen.me
-        speed = self._speeds.speed(me, signal.skill)
-        seconds = service_seconds(value_of(signal.size_code), speed)
         claim = Claim(
             task=cell.task,
             worker=me,
