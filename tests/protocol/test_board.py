@@ -73,13 +73,17 @@ def test_open_tasks_are_listed_strongest_first(town, ann, bob):
     assert listed(ann) == [strong, other, weak]
 
 
-def test_a_task_that_is_held_or_over_is_not_listed_but_can_be_shown(ann, bob, cid):
+def test_a_task_that_is_held_or_over_is_not_listed_but_can_be_shown(
+    town, ann, bob, cid
+):
     task = ann.ask(JOB).task
     bob.ask(DIG)
+    town.wait(1)
     assert listed(cid) == []
     view = cid.ask(ShowTask(task))
     assert (view.status, view.holder) == (TaskStatus.GRANTED, bob.address)
     bob.ask(FinishClaim(task, b"dug"))
+    town.wait(1)
     assert cid.ask(ShowTask(task)).status is TaskStatus.DONE
     assert cid.ask(ShowTask(task)).result is None
     assert bob.ask(ShowTask(task)).strength == 0
@@ -239,6 +243,7 @@ def test_receipts_teach_every_node_how_fast_the_worker_is(town, ann, bob, cid):
     bob.ask(DIG)
     town.wait(4)
     bob.ask(FinishClaim(task))
+    town.wait(1)
     for agent in (ann, bob, cid):
         speed = agent.board._speeds.speed(bob.address, "dig")
         assert speed == pytest.approx(2)
@@ -249,6 +254,7 @@ def test_what_receipts_taught_outlives_a_restart(town, ann, bob, cid):
     bob.ask(DIG)
     town.wait(4)
     bob.ask(FinishClaim(task))
+    town.wait(1)
     for agent in (ann, bob, cid):
         agent.boot()
         speed = agent.board._speeds.speed(bob.address, "dig")

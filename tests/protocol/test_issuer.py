@@ -131,10 +131,10 @@ def test_a_deposit_that_cannot_be_is_refused_with_a_sentence(ann, wrong):
     assert not ann.disk.pairs
 
 
-def test_the_first_valid_claim_gets_the_lease_and_everyone_hears_of_it(town, desk):
+def test_the_first_valid_claim_gets_the_lease(town, desk):
     outcomes = desk.claim("bob")
     order = [type(each) for each in outcomes]
-    assert order == [Save, ToAgent, ToTopic, Notify]
+    assert order == [Save, ToAgent, Notify]
     lease = told(outcomes, Kind.LEASE, town.agents["bob"])[0]
     assert (lease.generation, lease.lease_seconds) == (1, 15)
     assert desk.view().holder == town.agents["bob"].address
@@ -191,13 +191,7 @@ def test_an_old_beat_said_again_keeps_nothing_alive(town, desk):
 def test_the_result_is_saved_then_told_once_then_receipted(town, desk):
     desk.claim()
     outcomes = desk.done()
-    assert [type(each) for each in outcomes] == [
-        Save,
-        Save,
-        Notify,
-        ToAgent,
-        ToTopic,
-    ]
+    assert [type(each) for each in outcomes] == [Save, Save, Notify, ToAgent]
     assert outcomes[0].durable
     receipt = told(outcomes, Kind.RECEIPT, town.agents["bob"])[0]
     assert receipt.result_hash == sha256(b"done").digest()

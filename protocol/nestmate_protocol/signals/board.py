@@ -30,6 +30,7 @@ from nestmate_protocol.signals.claims import (
 )
 from nestmate_protocol.signals.confirmations import Confirmations
 from nestmate_protocol.signals.desk import Desk, Parts
+from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import sensed_event
 from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
@@ -72,6 +73,18 @@ SWEEP_MS: Final = 30_000
 _LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIND})
 """Faults no honest author commits; the others come about by haste and late news."""
 _UPSHOTS: Final = (Offered, Won, Missed, Unanswered, Confirmed)
+
+
+class _Waking(Protocol):
+    """A part that wants to be woken."""
+
+    def wake(self, now: Moment) -> list[Step]:
+        """Do what is due."""
+        ...
+
+    def next_wakeup(self) -> int | None:
+        """When ``wake`` is due, in monotonic ms."""
+        ...
 
 
 class Reader(Protocol):
@@ -135,12 +148,23 @@ class Board:
         self._speeds = Speeds(outside.rule)
         trail = Trail(outside.able, self._speeds, outside.rule, outside.entropy)
         self._emitter = Emitter(self._pen, self._field, trail)
-        self._issuer = Issuer(self._pen, self._field, self._speeds, self._emitter)
+        self._digest = Digest(outside.rule.digest_ms)
+        self._issuer = Issuer(
+            self._pen, self._field, self._speeds, self._emitter, self._digest
+        )
         self._worker = Worker(self._pen)
         self._takers = Takers(
             me, self._field, self._worker, self._speeds, trust=trust, rule=outside.rule
         )
         self._confirmations = Confirmations()
+        self._waking: tuple[_Waking, ...] = (
+            self._issuer,
+            self._emitter,
+            self._worker,
+            self._takers,
+            self._confirmations,
+            self._digest,
+        )
         self._sweep_ms: int | None = None
         parts = Parts(
             pen=self._pen,
@@ -249,20 +273,13 @@ class Board:
             self._field.sweep(now)
             self._sweep_ms = None
         steps: list[Step] = []
-        for part in (self._issuer, self._emitter, self._worker, self._takers):
+        for part in self._waking:
             steps += part.wake(now)
-        return self._settle(steps + self._confirmations.wake(now), now)
+        return self._settle(steps, now)
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
-        times = (
-            self._issuer.next_wakeup(),
-            self._emitter.next_wakeup(),
-            self._worker.next_wakeup(),
-            self._takers.next_wakeup(),
-            self._confirmations.next_wakeup(),
-            self._sweep_ms,
-        )
+        times = [self._sweep_ms, *(part.next_wakeup() for part in self._waking)]
         return min((time for time in times if time is not None), default=None)
 
     def _settle(self, steps: list[Step], now: Moment) -> list[Outcome]:

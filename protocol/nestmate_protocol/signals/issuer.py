@@ -36,6 +36,7 @@ from nestmate_protocol.signals.claims import (
     Release,
     Verdict,
 )
+from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import task_event
 from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
@@ -73,13 +74,19 @@ class Issuer:
     """All tasks this agent asked for; ``tasks`` is for reading."""
 
     def __init__(
-        self, pen: Pen, field: Field, speeds: Speeds, emitter: Emitter
+        self,
+        pen: Pen,
+        field: Field,
+        speeds: Speeds,
+        emitter: Emitter,
+        digest: Digest,
     ) -> None:
         self.tasks: dict[bytes, OwnTask] = {}
         self._pen = pen
         self._field = field
         self._speeds = speeds
         self._emitter = emitter
+        self._digest = digest
         self._runs: dict[bytes, Run] = {}
         self._closed: dict[bytes, None] = {}
         self._alarms: Alarms[tuple[str, bytes]] = Alarms()
@@ -151,11 +158,10 @@ class Issuer:
         self._emitter.hush(own.task)
         life = granted(own.task, own.generation, claim.worker)
         self._field.tell(self._pen.me, own.task, life)
-        public = self._pen.sign(self._lease(own, claim.worker, now))
+        self._retire(own, claim.worker, now)
         return [
             _save(own),
             ToAgent(claim.worker, self._grant(own, claim.worker, now)),
-            ToTopic(own.order.skill, public.data, 0, urgent=False),
             task_event("task.granted", own, self._pen.me),
         ]
 
@@ -194,12 +200,12 @@ class Issuer:
         life = done(own.task, own.generation, result.worker)
         self._field.tell(self._pen.me, own.task, life)
         receipt = self._pen.sign(_receipt(own, result.worker)).data
+        self._digest.tell_topic(own.task, own.order.skill, receipt, now)
         return [
             _save(own),
             lesson,
             task_event("task.done", own, self._pen.me),
             ToAgent(result.worker, receipt),
-            ToTopic(own.order.skill, receipt, 0, urgent=False),
         ]
 
     def released(self, release: Release, now: Moment) -> list[Step]:
@@ -244,6 +250,7 @@ class Issuer:
             own, status=_OPEN, generation=generation + 1, holder=None, reason=reason
         )
         self._alarms.clear((_LAPSE, own.task.raw))
+        self._digest.drop(own.task)
         steps: list[Step] = [_save(own)]
         if last is not None:
             over = self._pen.sign(Cancel(own.task, generation))
@@ -253,8 +260,9 @@ class Issuer:
         return [*steps, task_event("task.reopened", own, self._pen.me)]
 
     def _cancel(self, own: OwnTask, reason: str) -> list[Step]:
-        holder = own.holder
+        holder, audience = own.holder, self._emitter.audience(own.task)
         own = self.tasks[own.task.raw] = replace(own, status=_CANCELLED, reason=reason)
+        self._digest.drop(own.task)
         self._close(own)
         life = Life(own.generation, Stage.CANCELLED)
         self._field.tell(self._pen.me, own.task, life)
@@ -262,11 +270,25 @@ class Issuer:
         steps: list[Step] = [_save(own)]
         if holder is not None:
             steps.append(ToAgent(holder, cancel))
+        if audience.wide:
+            steps.append(ToTopic(own.order.skill, cancel, 0, urgent=True))
+        else:
+            others = [agent for agent in audience.told.values() if agent != holder]
+            steps += [ToAgent(agent, cancel) for agent in others]
         return [
             *steps,
-            ToTopic(own.order.skill, cancel, 0, urgent=True),
             task_event("task.cancelled", own, self._pen.me),
         ]
+
+    def _retire(self, own: OwnTask, holder: Address, now: Moment) -> None:
+        """Let those who heard the call know by and by that it is answered."""
+        lease = self._pen.sign(self._lease(own, holder, now)).data
+        skill, audience = own.order.skill, self._emitter.audience(own.task)
+        if audience.wide:
+            self._digest.tell_topic(own.task, skill, lease, now)
+        else:
+            others = [agent for agent in audience.told.values() if agent != holder]
+            self._digest.tell(own.task, skill, lease, others, now)
 
     def _answer(
         self, task: TaskId, worker: Address, generation: int, now: Moment
