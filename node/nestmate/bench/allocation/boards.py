@@ -22,7 +22,7 @@ from nestmate_protocol.signals.outcomes import (
     Listen,
     Outcome,
     Reject,
-    ToAble,
+    SeekAble,
     ToAgent,
     ToTopic,
 )
@@ -42,7 +42,7 @@ class Boards(Rule):
         world = stage.world
         dice = Dice(world.seed).fork("allocation")
         self.seats = [
-            Seat(number, dice.fork(f"seat {number}"))
+            Seat(number, dice.fork(f"seat {number}"), self._able)
             for number in range(world.terms.agents)
         ]
         self._opener = Opener(NETWORK, strict=self._strict)
@@ -98,12 +98,6 @@ class Boards(Rule):
         outcomes = self.seats[agent].ask(request, body, self.stage.now)
         self._loop.carry_out(agent, outcomes)
 
-    def abandon(self, agent: int, request: int) -> None:
-        """A local agent waits no longer."""
-        seat = self.seats[agent]
-        now = seat.moment(self.stage.now)
-        self._loop.carry_out(agent, seat.board.abandon(request, now))
-
     def address(self, agent: int) -> Address:
         """Under which name an agent is known."""
         return self.seats[agent].address
@@ -155,9 +149,6 @@ class Boards(Rule):
             match outcome:
                 case ToAgent(address, record, age_ms):
                     mail.setdefault(address, {})[record] = age_ms
-                case ToAble(skill, record, age_ms, count):
-                    for address in self._able(agent, skill, count):
-                        mail.setdefault(address, {})[record] = age_ms
                 case ToTopic(skill, record, age_ms, urgent):
                     number, item = self._skills[skill], (record, age_ms)
                     self.carrier.publish(agent, number, item, urgent=urgent)
@@ -170,17 +161,19 @@ class Boards(Rule):
                 case Notify():
                     self.watcher.told(outcome)
                     self.hands.notified(agent, outcome)
+                case SeekAble():
+                    pass  # everybody knows everybody
                 case Reject(fault, _):
                     self.rejected[fault.value] += 1
                 case _:
                     raise TypeError(f"no board of a node sends {outcome!r}")
         self.carrier.post(agent, mail)
 
-    def _able(self, agent: int, skill: str, count: int) -> list[Address]:
-        """The first so many known to have a skill and not known to be down."""
+    def _able(self, agent: int, skill: str) -> list[Address]:
+        """Who is known to have a skill and not known to be down."""
         numbers, suspected = self.carrier.numbers, self.stage.crew.suspected
         known = self._known[agent][skill]
-        return [each for each in known if not suspected[numbers[each]]][:count]
+        return [each for each in known if not suspected[numbers[each]]]
 
     def wake(self, agent: int) -> Steps:
         """A board wants to be woken."""

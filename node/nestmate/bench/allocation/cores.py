@@ -35,7 +35,6 @@ from nestmate_protocol.effects import (
 )
 from nestmate_protocol.ids import Address
 from nestmate_protocol.inputs import (
-    Abandon,
     Arrived,
     Ask,
     Dialled,
@@ -156,10 +155,6 @@ class Cores(Rule):
     def ask(self, agent: int, request: int, body: SignalsRequest) -> None:
         """A local agent's request."""
         self._give(agent, Ask(request, body))
-
-    def abandon(self, agent: int, request: int) -> None:
-        """A local agent waits no longer."""
-        self._give(agent, Abandon(request))
 
     def address(self, agent: int) -> Address:
         """Under which name an agent is known."""

@@ -17,6 +17,7 @@ from nestmate_protocol.ids import Address
 from nestmate_protocol.limits import ASK_SECONDS_MAX, URGENCY_CODE_MAX
 from nestmate_protocol.signals.levels import STEPS_PER_DOUBLING
 from nestmate_protocol.signals.requests import (
+    Ability,
     ClaimView,
     Deposited,
     DepositTask,
@@ -41,10 +42,6 @@ class Door(Protocol):
         """Put a request under a number; it is answered by and by."""
         ...
 
-    def abandon(self, agent: int, request: int) -> None:
-        """Wait no longer for an answer."""
-        ...
-
     def address(self, agent: int) -> Address:
         """Under which name an agent is known."""
         ...
@@ -64,7 +61,7 @@ class Hands:
         self._requests = 0
         agents = stage.world.terms.agents
         self._deposits: dict[int, int] = {}
-        self._waiting: list[dict[int, int]] = [{} for _ in range(agents)]
+        self._waiting: dict[int, int] = {}
         self._queues: list[deque[ClaimView]] = [deque() for _ in range(agents)]
         self._held: list[dict[int, ClaimView]] = [{} for _ in range(agents)]
 
@@ -89,15 +86,24 @@ class Hands:
         self._ask(origin, body)
 
     def look(self, agent: int) -> None:
-        """Wait for a task of any skill, if there is room for one."""
-        waiting = self._waiting[agent].values()
-        for skill in self._stage.world.speeds[agent].nonzero()[0].tolist():
-            if not self._has_room(agent):
-                return
-            if skill not in waiting:
-                self._waiting[agent][self._requests + 1] = skill
-                body = TakeTask(skill=skill_name(skill), wait_seconds=WAIT_SECONDS)
-                self._ask(agent, body)
+        """Wait for a task of any of its skills, if there is room for one."""
+        if agent in self._waiting or not self._has_room(agent):
+            return
+        world = self._stage.world
+        speeds = world.speeds[agent]
+        first, *rest = [
+            Ability(skill_name(skill), float(speeds[skill]))
+            for skill in speeds.nonzero()[0].tolist()
+        ]
+        self._waiting[agent] = self._requests + 1
+        body = TakeTask(
+            skill=first.skill,
+            speed=first.speed,
+            also=tuple(rest),
+            setup_seconds=world.terms.setup_seconds,
+            wait_seconds=WAIT_SECONDS,
+        )
+        self._ask(agent, body)
 
     def answered(self, agent: int, request: int, response: object) -> None:
         """The board answers one request."""
@@ -109,7 +115,8 @@ class Hands:
             case ClaimView():
                 self._won(agent, request, response)
             case Refusal():
-                if self._waiting[agent].pop(request, None) is not None:
+                if self._waiting.get(agent) == request:
+                    del self._waiting[agent]
                     self.look(agent)  # a wait has an end; begin another one
             case _:
                 pass  # an acknowledgement
@@ -131,7 +138,7 @@ class Hands:
 
     def crashed(self, agent: int) -> None:
         """Whatever was waited for or held is gone."""
-        self._waiting[agent].clear()
+        self._waiting.pop(agent, None)
         self._queues[agent].clear()
         self._held[agent].clear()
 
@@ -145,9 +152,9 @@ class Hands:
         return len(self._held[agent]) <= self._ahead
 
     def _won(self, agent: int, request: int, claim: ClaimView) -> None:
-        """A lease has come: nothing else is waited for, unless there is more room."""
-        waiting = self._waiting[agent]
-        waiting.pop(request, None)
+        """A lease has come: work on it in its turn, and look for more with room."""
+        if self._waiting.get(agent) == request:
+            del self._waiting[agent]
         if not self._has_room(agent):
             self.surplus += 1
             self._ask(agent, ReleaseClaim(claim.task, "busy meanwhile"))
@@ -157,9 +164,6 @@ class Hands:
         self._watcher.started(self._door.address(agent), claim)
         self._beat_later(agent, number, claim)
         self._queues[agent].append(claim)
-        for other in waiting:
-            self._door.abandon(agent, other)
-        waiting.clear()
         self._go_on(agent)
 
     def _go_on(self, agent: int) -> None:

@@ -5,6 +5,7 @@ hour and run wrong by up to 100 millionths, and a board that is told nothing but
 node would tell it. A seat does not know the world around it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import floor
@@ -13,8 +14,9 @@ from typing import Final
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SEED_BYTES, SigningKey
-from nestmate_protocol.signals.board import Board
+from nestmate_protocol.signals.board import Board, Outside
 from nestmate_protocol.signals.outcomes import Outcome
+from nestmate_protocol.signals.parameters import RULE, Rule
 from nestmate_protocol.signals.requests import SignalsRequest
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.machine import Disk, SkewedClock
@@ -53,11 +55,19 @@ def whole_ms(seconds: float) -> int:
     return floor(seconds * _SECOND_MS + _ROUNDING_MS)
 
 
-class Seat:
-    """One agent's board, and everything it stands on."""
+Able = Callable[[int, str], Sequence[Address]]
 
-    def __init__(self, number: int, dice: Dice) -> None:
+
+class Seat:
+    """One agent's board, and everything it stands on.
+
+    ``able`` says whom a seat knows to have a skill and to be up.
+    """
+
+    def __init__(self, number: int, dice: Dice, able: Able, rule: Rule = RULE) -> None:
         self.number = number
+        self._able = able
+        self._rule = rule
         self.person = make_person(dice.fork("keys"))
         self.disk = Disk()
         self._dice = dice
@@ -93,9 +103,13 @@ class Seat:
             NETWORK,
             self.person.key,
             self._dice.octets(_INCARNATION_BYTES),
-            entropy=self._dice.fork(f"entropy {self._lives}").octets,
-            reader=self.disk,
-            trust=_trust,
+            Outside(
+                entropy=self._dice.fork(f"entropy {self._lives}").octets,
+                reader=self.disk,
+                trust=_trust,
+                able=self._knows,
+                rule=self._rule,
+            ),
         )
         return self._board.start(self.moment(now))
 
@@ -112,6 +126,9 @@ class Seat:
         """When the board wants to be woken, in seconds of the world."""
         due_ms = self.board.next_wakeup()
         return None if due_ms is None else self._clock.world_ms(due_ms) / _SECOND_MS
+
+    def _knows(self, skill: str, _: Moment) -> Sequence[Address]:
+        return self._able(self.number, skill)
 
 
 def _trust(_: Address) -> float:
