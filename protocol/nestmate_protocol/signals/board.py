@@ -178,9 +178,6 @@ class Board:
         )
         self._desk = Desk(parts, outside.entropy)
 
-    def __repr__(self) -> str:
-        return f"<Board of {self._me.short}>"
-
     def start(self, now: Moment) -> list[Outcome]:
         """The first call of all: take up again what the disk holds.
 

@@ -91,9 +91,6 @@ class Issuer:
         self._closed: dict[bytes, None] = {}
         self._alarms: Alarms[tuple[str, bytes]] = Alarms()
 
-    def __repr__(self) -> str:
-        return f"<Issuer of {len(self.tasks)}>"
-
     def start(self, tasks: Iterable[OwnTask], now: Moment) -> list[Step]:
         """Take up saved tasks; a lease that was running gets a whole term from now."""
         steps: list[Step] = []

@@ -97,9 +97,6 @@ class Takers:
         self._shunned: dict[bytes, Shun] = {}
         self._alarms: Alarms[tuple[str, int | str]] = Alarms()
 
-    def __repr__(self) -> str:
-        return f"<Takers {len(self._takers)}>"
-
     def skills(self) -> set[str]:
         """The skills somebody waits for."""
         return {skill for taker in self._takers.values() for skill in taker.speeds}
@@ -191,7 +188,7 @@ class Takers:
         self._remember(task, Shun(until_ms, tries))
         steps: list[Step] = []
         for taker in [t for t in self._takers.values() if t.claiming == task]:
-            self._look_again(taker, until_ms)
+            _look_again(self._alarms, taker, until_ms)
             steps += self._choose(replace(taker, claiming=None), now)
         return steps
 
@@ -229,16 +226,12 @@ class Takers:
 
     def _claim(self, taker: Taker, cell: Cell, now: Moment) -> list[Step]:
         if not self._worker.has_room():
-            self._look_again(taker, now.mono_ms + NO_ROOM_MS)
+            _look_again(self._alarms, taker, now.mono_ms + NO_ROOM_MS)
             return []
         self._takers[taker.request] = replace(taker, claiming=cell.task)
         _, seconds = self._service(taker, cell)
         patient = taker.named is not None
         return self._worker.claim(cell, seconds, now, patient=patient)
-
-    def _look_again(self, taker: Taker, due_ms: int) -> None:
-        for skill in taker.speeds:
-            self._alarms.sooner((_SKILL, skill), due_ms)
 
     def _idle(self, skill: str) -> list[Taker]:
         """Who waits for any task of a skill and has no claim on its way."""
@@ -329,3 +322,10 @@ def _seconds(setup: float) -> float:
     if not (isfinite(setup) and setup >= 0):
         raise invalid("A set-up takes zero seconds or more.")
     return setup
+
+
+def _look_again(
+    alarms: Alarms[tuple[str, int | str]], taker: Taker, due_ms: int
+) -> None:
+    for skill in taker.speeds:
+        alarms.sooner((_SKILL, skill), due_ms)
