@@ -133,7 +133,7 @@ def must_be_found(capsys, make_core, scenario, *sentences):
     ("issuer", "scenario", "sentence"),
     [
         (SkipsTheFence, "partition", "takes a result"),
-        (LeasesTwice, "lossy", "to n"),
+        (LeasesTwice, "partition", "to n"),
         (KeepsTheFence, "crashes", "to n"),
         (SharesTheExclusive, "skew", "is exclusive"),
         (ForgetsTheLapse, "crashes", "is still granted"),

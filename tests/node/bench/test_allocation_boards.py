@@ -93,8 +93,12 @@ def test_whole_cores_do_in_the_same_world_what_boards_do():
     assert cores.extra["records"] == pytest.approx(boards.extra["records"], rel=0.3)
 
 
+def nobody(_, __):
+    return ()
+
+
 def test_clocks_of_machines_are_wrong_by_up_to_an_hour_and_run_apart():
-    seats = [Seat(n, Dice(1).fork(f"seat {n}")) for n in range(20)]
+    seats = [Seat(n, Dice(1).fork(f"seat {n}"), nobody) for n in range(20)]
     for seat in seats:
         seat.boot(0.0)
     wall = [seat.moment(0.0).wall_ms for seat in seats]
@@ -104,7 +108,7 @@ def test_clocks_of_machines_are_wrong_by_up_to_an_hour_and_run_apart():
 
 
 def test_a_board_wakes_no_earlier_than_it_asked():
-    seat = Seat(0, Dice(3))
+    seat = Seat(0, Dice(3), nobody)
     seat.boot(0.0)
     for due_ms in range(1, 2_000, 7):
         due = seat._clock.world_ms(seat.moment(0.0).mono_ms + due_ms) / 1_000

@@ -91,10 +91,13 @@ class Hands:
             return
         world = self._stage.world
         speeds = world.speeds[agent]
-        first, *rest = [
+        able = [
             Ability(skill_name(skill), float(speeds[skill]))
             for skill in speeds.nonzero()[0].tolist()
         ]
+        if not able:
+            return
+        first, *rest = able
         self._waiting[agent] = self._requests + 1
         body = TakeTask(
             skill=first.skill,
