@@ -239,9 +239,10 @@ def test_a_flash_task_is_held_back_for_by_a_higher_percentile(town, ann, bob):
     tasks = [ann.ask(replace(JOB, urgency=urgency)).task for urgency in (0.1, 0.6)]
     cells = [bob.board._field.get(task) for task in tasks]
     town.ask_later(bob, replace(DIG, speed=1.0))
-    taker = next(iter(bob.board._takers._takers.values()))
-    slow, flash = (bob.board._takers._ready_ms(taker, cell) for cell in cells)
-    assert flash > slow > town.now.mono_ms
+    takers = bob.board._takers
+    taker = next(iter(takers._takers.values()))
+    slow, flash = (takers._judge.judge(taker, cell, town.now) for cell in cells)
+    assert flash.ready_ms > slow.ready_ms > town.now.mono_ms
 
 
 @pytest.mark.parametrize(

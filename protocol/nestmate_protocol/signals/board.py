@@ -35,6 +35,7 @@ from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import sensed_event
 from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
 from nestmate_protocol.signals.issuer import Issuer
+from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.lessons import SPEED_PREFIX, learn, recall
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
@@ -153,9 +154,14 @@ class Board:
             self._pen, self._field, self._speeds, self._emitter, self._digest
         )
         self._worker = Worker(self._pen)
-        self._takers = Takers(
-            me, self._field, self._worker, self._speeds, trust=trust, rule=outside.rule
+        judge = Judge(
+            me,
+            self._speeds,
+            trust=trust,
+            engaged=self._worker.is_engaged,
+            rule=outside.rule,
         )
+        self._takers = Takers(self._field, self._worker, judge)
         self._confirmations = Confirmations()
         self._waking: tuple[_Waking, ...] = (
             self._issuer,

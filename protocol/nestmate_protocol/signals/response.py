@@ -106,6 +106,10 @@ class Speeds:
         if len(self._known) < SPEEDS_KNOWN_MAX:
             self._known[skill, agent] = (doublings, count)
 
+    def is_known(self, agent: Address, skill: str) -> bool:
+        """Whether any receipt taught how fast this agent is at this skill."""
+        return (skill, agent) in self._known
+
     def speed(self, agent: Address, skill: str) -> float:
         """How fast this agent is known to be at this skill, 1 if it is not."""
         total, count = self.lesson(agent, skill)

@@ -1,0 +1,228 @@
+"""Judgement: what one taker makes of one task, as a value.
+
+HOLD says from which age on a task may be claimed here, CHOOSE which of several comes
+first. Claiming follows from the values made here and from nothing else, and so does
+the explanation that people are given: they cannot differ. This file remembers which
+tasks to leave alone and which skill was loaded last; it claims nothing and knows no
+record.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from math import ceil
+from typing import Final, NamedTuple
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.ids import Address, TaskId
+from nestmate_protocol.limits import BYTES_PER_PEER_PER_SECOND
+from nestmate_protocol.signals.field import Cell, Stage
+from nestmate_protocol.signals.levels import FLASH, level_of, value_of
+from nestmate_protocol.signals.parameters import Rule
+from nestmate_protocol.signals.response import (
+    Speeds,
+    hold_seconds,
+    loss_seconds,
+    preference,
+    service_seconds,
+)
+
+_SHUNNED_MAX: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """One local agent that waits for work; ``claiming`` is the task on its way to it.
+
+    ``speeds`` holds its skills, with 0 where it does not say how fast it is; ``named``
+    is set where it wants that task and no other.
+    """
+
+    request: int
+    speeds: Mapping[str, float]
+    setup_seconds: float
+    named: TaskId | None
+    claiming: TaskId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shun:
+    """A task not to be claimed again before ``until_ms``; never, if that is None."""
+
+    until_ms: int | None
+    tries: int
+
+
+@unique
+class SpeedSource(StrEnum):
+    """Where the speed came from that a taker was counted with."""
+
+    DECLARED = "declared"
+    LEARNED = "learned"
+    UNKNOWN = "unknown"
+
+
+@unique
+class Outlook(StrEnum):
+    """What comes of a task at one taker, as things stand.
+
+    Only a ``RIPE`` task is claimed; ``HELD`` and ``SILENT`` ones become ripe by waiting
+    until ``Judgement.ready_ms``; the others do not.
+    """
+
+    RIPE = "ripe"
+    HELD = "held"
+    SILENT = "silent"
+    CLOSED = "closed"
+    ENGAGED = "engaged"
+    GONE = "gone"
+    FAILED = "failed"
+    DISTRUSTED = "distrusted"
+
+
+class Estimate(NamedTuple):
+    """What a task takes one taker, and what it loses by going there; all in seconds.
+
+    ``speed`` and ``reference`` are against an average of 1; ``good`` is what an agent
+    of the reference speed would need, ``loss`` what is over that and beyond the margin.
+    """
+
+    size: float
+    speed: float
+    source: SpeedSource
+    setup: float
+    transfer: float
+    service: float
+    reference: float
+    percentile: int
+    good: float
+    margin: float
+    loss: float
+    hold: float
+
+
+class Judgement(NamedTuple):
+    """What comes of a task at one taker; ``ready_ms`` is on the monotonic clock.
+
+    There is no ``ready_ms`` and no ``estimate`` where no waiting helps.
+    """
+
+    outlook: Outlook
+    ready_ms: int | None = None
+    estimate: Estimate | None = None
+
+
+_BARRED: Final = {
+    outlook: Judgement(outlook)
+    for outlook in Outlook
+    if outlook not in {Outlook.RIPE, Outlook.HELD, Outlook.SILENT}
+}
+
+
+class Judge:
+    """The one that judges for all takers of a node; ``rule`` holds every figure."""
+
+    def __init__(
+        self,
+        me: Address,
+        speeds: Speeds,
+        *,
+        trust: Callable[[Address], float],
+        engaged: Callable[[TaskId], bool],
+        rule: Rule,
+    ) -> None:
+        """``engaged`` says whether this node claims, holds or has finished a task."""
+        self.context = ""
+        self._me = me
+        self._speeds = speeds
+        self._trust = trust
+        self._engaged = engaged
+        self._rule = rule
+        self._shunned: dict[bytes, Shun] = {}
+
+    def __repr__(self) -> str:
+        return f"<Judge with {self.context!r}, {len(self._shunned)} shunned>"
+
+    def judge(self, taker: Taker, cell: Cell, now: Moment) -> Judgement:
+        """HOLD: whether the task may be claimed from here now, later or not at all."""
+        shun = self._shunned.get(cell.task.raw)
+        if cell.life.stage != Stage.OPEN:
+            return _BARRED[Outlook.CLOSED]
+        if self._engaged(cell.task):
+            return _BARRED[Outlook.ENGAGED]
+        if shun is not None and shun.until_ms is None:
+            return _BARRED[Outlook.FAILED]
+        if self._trust(cell.signal.issuer) <= 0:
+            return _BARRED[Outlook.DISTRUSTED]
+        if cell.is_gone(now):
+            return _BARRED[Outlook.GONE]
+        estimate = self.estimate(taker, cell)
+        ready_ms = cell.opened_ms + ceil(1_000 * estimate.hold)
+        outlook = Outlook.HELD
+        if shun is not None and shun.until_ms is not None and shun.until_ms > ready_ms:
+            ready_ms, outlook = shun.until_ms, Outlook.SILENT
+        if ready_ms <= now.mono_ms:
+            outlook = Outlook.RIPE
+        return Judgement(outlook, ready_ms, estimate)
+
+    def estimate(self, taker: Taker, cell: Cell) -> Estimate:
+        """How long the task takes this taker, and what it would lose by that.
+
+        A body that has yet to come takes the time of bringing it.
+        """
+        rule, speeds, signal = self._rule, self._speeds, cell.signal
+        size = value_of(signal.size_code)
+        speed, source = taker.speeds.get(signal.skill, 0.0), SpeedSource.DECLARED
+        if not speed:
+            known = speeds.is_known(self._me, signal.skill)
+            source = SpeedSource.LEARNED if known else SpeedSource.UNKNOWN
+            speed = speeds.speed(self._me, signal.skill)
+        setup = 0.0 if self.context == signal.skill else taker.setup_seconds
+        missing = signal.body_bytes if signal.body is None else 0
+        transfer = missing / BYTES_PER_PEER_PER_SECOND
+        service = service_seconds(size, speed, setup, transfer)
+        flash = level_of(signal.urgency_code) is FLASH
+        percentile = rule.reference_percentile
+        percentile = rule.reference_percentile_flash if flash else percentile
+        reference = speeds.reference(signal.skill, percentile)
+        loss = loss_seconds(service, size, reference, rule)
+        return Estimate(
+            size=size,
+            speed=speed,
+            source=source,
+            setup=setup,
+            transfer=transfer,
+            service=service,
+            reference=reference,
+            percentile=percentile,
+            good=size / reference,
+            margin=rule.margin * service,
+            loss=loss,
+            hold=hold_seconds(loss, rule),
+        )
+
+    def preference(self, estimate: Estimate, cell: Cell, now: Moment) -> float:
+        """CHOOSE: of the ripe tasks, that with the largest comes first."""
+        return preference(
+            cell.urgency(now.mono_ms),
+            self._trust(cell.signal.issuer),
+            cell.age_seconds(now.mono_ms),
+            self._speeds.ageing_seconds,
+            estimate.service,
+        )
+
+    def shunned(self, task: TaskId) -> Shun | None:
+        """Until when a task is left alone here, if it is."""
+        return self._shunned.get(task.raw)
+
+    def shun(self, task: TaskId, shun: Shun) -> None:
+        """Leave a task alone for a while, or for good."""
+        self._shunned.pop(task.raw, None)
+        self._shunned[task.raw] = shun
+        while len(self._shunned) > _SHUNNED_MAX:
+            del self._shunned[next(iter(self._shunned))]
+
+    def won(self, task: TaskId, skill: str) -> None:
+        """A task of this skill is worked here now."""
+        self._shunned.pop(task.raw, None)
+        self.context = skill
