@@ -1,7 +1,8 @@
 """What every test may ask for: a seed, a place to be at home, and patience.
 
-Keeps two rules: chance comes from one seed that is printed when something fails, and
-a test waits for a fact, never for a time. Knows nothing of any one subject.
+Keeps three rules: chance comes from one seed that is printed when something fails, a
+test waits for a fact, never for a time, and a file's tests run in one process, for
+they share what they have started. Knows nothing of any one subject.
 """
 
 import os
@@ -9,7 +10,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,6 +23,9 @@ WITH_INTEROP = bool(os.environ.get("NESTMATE_INTEROP"))
 SEED = int(os.environ.get("NESTMATE_SEED", "0"))
 LOOK_SECONDS = 0.02
 STARTED = time.monotonic()
+# Share nothing and take a second or more each: they fill what is left at the end.
+LOOSE = "tests/simulation/test_scenarios.py"
+FIGURES: list[tuple[str, str]] = []
 
 hypothesis.settings.register_profile(
     "nestmate",
@@ -49,15 +55,58 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if collection_path == INTEROP and not WITH_INTEROP else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than there are cores, for much of a run is waiting."""
+    return 0 if config.option.usepdb else (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        """Gives a file's tests to one process, in the order of collection."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if file == LOOSE else file
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Among several processes what takes long goes first, and LOOSE last."""
+    if hasattr(config, "workerinput"):
+        slow = {each.path for each in items if each.get_closest_marker("slow")}
+        items.sort(
+            key=lambda each: (each.nodeid.startswith(LOOSE), each.path not in slow)
+        )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        told = (text for name, text in report.user_properties if name == "figure")
+        FIGURES.extend((report.nodeid, text) for text in told)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     say = terminalreporter.write_line
+    for _, text in sorted(FIGURES):
+        say(text)
     if terminalreporter.stats.get("failed"):
         say(f"seed {SEED}: NESTMATE_SEED={SEED} scripts/test gives the same run")
     budget = config.getoption("--budget-seconds")
     if not budget:
         return
+    if find_spec("scipy") is None:
+        say("tests of bench/allocation left out: they need numpy and scipy;")
+        say("  scripts/bench allocation --help adds them")
     if INTEROP.exists() and not WITH_INTEROP:
         say("tests/interop left out: it fetches foreign parts; run scripts/interop")
     took = time.monotonic() - STARTED
@@ -69,6 +118,12 @@ def pytest_terminal_summary(
 def seed() -> int:
     """Where a test's chance comes from; NESTMATE_SEED chooses another."""
     return SEED
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """``figure(text)`` says at the end of the run what was measured, for people."""
+    return lambda text: request.node.user_properties.append(("figure", text))
 
 
 @pytest.fixture

@@ -116,15 +116,14 @@ def with_contacts(*parts):
     return core
 
 
-def must_be_found(capsys, make_core, scenario, *sentences):
+def must_be_found(figure, make_core, scenario, *sentences):
     """Look at seeds until one complains; it must complain of the planted bug."""
     for seed in range(SEEDS_MAX):
         report = run(scenario, 5, seed, make_core=make_core)
         if not report.ok:
             first = report.broken[0]
             assert any(each in first for each in sentences), "\n".join(report.lines())
-            with capsys.disabled():
-                print(f"\nfound by seed {seed}: {first}")  # noqa: T201 - a figure
+            figure(f"found by seed {seed}: {first}")
             return
     pytest.fail(f"not found in {SEEDS_MAX} seeds of {scenario}")
 
@@ -141,21 +140,21 @@ def must_be_found(capsys, make_core, scenario, *sentences):
         (ReusesTheReceipt, "crashes", "second result"),
     ],
 )
-def test_an_issuer_that_breaks_a_rule_is_found(capsys, issuer, scenario, sentence):
-    must_be_found(capsys, with_issuer(issuer), scenario, sentence)
+def test_an_issuer_that_breaks_a_rule_is_found(figure, issuer, scenario, sentence):
+    must_be_found(figure, with_issuer(issuer), scenario, sentence)
 
 
-def test_a_core_that_shows_before_it_saves_is_found(capsys):
+def test_a_core_that_shows_before_it_saves_is_found(figure):
     must_be_found(
-        capsys, ShowsBeforeItSaves, "crashes", "forg", "after", "hold", "to n"
+        figure, ShowsBeforeItSaves, "crashes", "forg", "after", "hold", "to n"
     )
 
 
-def test_a_contact_that_is_not_saved_is_found(capsys):
-    must_be_found(capsys, with_contacts, "crashes", "does not know")
+def test_a_contact_that_is_not_saved_is_found(figure):
+    must_be_found(figure, with_contacts, "crashes", "does not know")
 
 
-def test_a_core_that_takes_unsigned_records_is_found(capsys, monkeypatch):
+def test_a_core_that_takes_unsigned_records_is_found(figure, monkeypatch):
     monkeypatch.setattr(records, "verify", lambda *_: None)
     sentences = ("never made", "never held", "strikes honest")
-    must_be_found(capsys, Core, "hostile", *sentences)
+    must_be_found(figure, Core, "hostile", *sentences)

@@ -10,6 +10,7 @@ import pytest
 
 from nestmate_protocol.simulation.crowd import Crowd
 
+pytestmark = pytest.mark.slow
 NODES = 1_000
 SIGNALS = 20
 
@@ -29,13 +30,12 @@ def crowds():
     return measured
 
 
-def test_a_thousand_nodes_all_sense_all_twenty_calls(crowds, capsys):
+def test_a_thousand_nodes_all_sense_all_twenty_calls(crowds, figure):
     echoes, (gathering, calling) = crowds[NODES]
-    with capsys.disabled():
-        print(  # noqa: T201 - the figure is for people
-            f"\n{NODES} nodes x {SIGNALS} signals: {calling:.1f} s,"
-            f" and {gathering:.1f} s to gather; {echoes.events} events"
-        )
+    figure(
+        f"{NODES} nodes x {SIGNALS} signals: {calling:.1f} s,"
+        f" and {gathering:.1f} s to gather; {echoes.events} events"
+    )
     assert echoes.signals == SIGNALS
     assert echoes.complete
 

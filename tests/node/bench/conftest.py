@@ -1,6 +1,6 @@
 """What tests of the allocation bench share: small worlds, played to their end.
 
-Where numpy and scipy are not there, these tests are left out, and that is said.
+Where numpy and scipy are not there, these tests are left out.
 Knows no rule.
 """
 
@@ -10,14 +10,6 @@ import pytest
 
 MISSING = find_spec("scipy") is None
 collect_ignore_glob = ["test_allocation_*"] if MISSING else []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if MISSING:
-        terminalreporter.write_line(
-            "tests of bench/allocation left out: they need numpy and scipy;"
-            " scripts/bench allocation --help adds them"
-        )
 
 
 @pytest.fixture
