@@ -22,6 +22,7 @@ INTEROP = Path(__file__).parent / "interop"
 WITH_INTEROP = bool(os.environ.get("NESTMATE_INTEROP"))
 SEED = int(os.environ.get("NESTMATE_SEED", "0"))
 LOOK_SECONDS = 0.02
+PATIENCE_SECONDS = 60.0  # costs nothing but where a test fails
 STARTED = time.monotonic()
 # Share nothing and take a second or more each: they fill what is left at the end.
 LOOSE = "tests/simulation/test_scenarios.py"
@@ -138,9 +139,9 @@ def tmp_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def until() -> Callable[..., None]:
-    """``until(fact, seconds=10)`` looks again and again until the fact is true."""
+    """``until(fact, seconds=60)`` looks again and again until the fact is true."""
 
-    def look(fact: Callable[[], object], seconds: float = 10.0) -> None:
+    def look(fact: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
         while not fact():
             assert time.monotonic() < deadline, f"not so within {seconds} s"
@@ -151,9 +152,11 @@ def until() -> Callable[..., None]:
 
 @pytest.fixture
 def eventually() -> Callable[..., Awaitable[None]]:
-    """``await eventually(fact, seconds=10)``: as ``until``, for tests on trio."""
+    """``await eventually(fact, seconds=60)``: as ``until``, for tests on trio."""
 
-    async def look(fact: Callable[[], object], seconds: float = 10.0) -> None:
+    async def look(
+        fact: Callable[[], object], seconds: float = PATIENCE_SECONDS
+    ) -> None:
         with trio.fail_after(seconds):
             while not fact():  # noqa: ASYNC110 - a fact about a process has no event
                 await trio.sleep(LOOK_SECONDS)

@@ -35,7 +35,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 ALL_PAGES = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md")]
 PAGE_SECONDS_MAX = 180
-STOP_SECONDS_MAX = 15
+STOP_SECONDS_MAX = 60
 MARK = "\x1e"
 
 

@@ -24,8 +24,8 @@ import pytest
 from nestmate.client import Client
 from nestmate.home import Home
 
-COMMAND_SECONDS_MAX = 60
-END_SECONDS_MAX = 15
+COMMAND_SECONDS_MAX = 180
+END_SECONDS_MAX = 30
 
 
 @dataclass(frozen=True)

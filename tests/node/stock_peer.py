@@ -39,7 +39,7 @@ async def work(host, pubsub, dht):
     await host.get_network().dial_addr(info.addrs[0], info.peer_id)
     result = {"pings": len(await PingService(host).ping(info.peer_id, 3))}
     subscription = await pubsub.subscribe(TOPIC)
-    with trio.move_on_after(10):
+    with trio.move_on_after(40):
         message = await subscription.get()
         result["heard"] = message.data.hex()
         result["signed"] = bool(message.signature)

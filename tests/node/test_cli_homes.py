@@ -4,6 +4,7 @@ Every refusal is a sentence with a way out and the right exit code, and leaves w
 there as it was. Knows nothing of how a node works.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from nestmate.cli.app import run
 from nestmate.cli.arguments import hoist
 
 TASK = "task1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqx5jgjj"
+NUMBERS = itertools.count(1)
 NOBODY = "nest1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqgdynff"
 
 pytestmark = pytest.mark.slow
@@ -59,8 +61,8 @@ def made(nests):
 
 
 @pytest.fixture
-def copy(made, nests, request):
-    nest = nests(f"copy{abs(hash(request.node.name)) % 10_000}")
+def copy(made, nests):
+    nest = nests(f"copy{next(NUMBERS)}")
     shutil.copytree(made.root, nest.root)
     return nest
 
@@ -107,7 +109,7 @@ def test_in_the_foreground_a_node_says_where_it_listens_and_ends_on_a_signal(nes
             status = json.loads(node.stdout.readline())
             assert nest.ask("status")["address"] == status["address"]
             node.send_signal(number)
-            out, err = node.communicate(timeout=20)
+            out, err = node.communicate(timeout=60)
             assert (node.returncode, out, err) == (0, b"", b"")
 
 

@@ -47,7 +47,7 @@ def test_a_friend_that_went_away_is_named_until_it_is_back(nests, until):
     until(lambda: "friends-away" in findings(bob))
     assert "ada" in findings(bob)["friends-away"]["text"]
     ada.up()
-    until(lambda: "friends" in findings(bob), 30)
+    until(lambda: "friends" in findings(bob))
 
 
 def test_a_home_without_a_node_is_examined_from_outside(nests):

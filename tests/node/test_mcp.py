@@ -46,7 +46,7 @@ async def host(nest, era: str, **options):
         args=["-m", "nestmate", "mcp", "--as", "tester"],
         env=nest.environ,
     )
-    with trio.fail_after(60):
+    with trio.fail_after(180):
         async with Client(pipe, mode=era, **options) as client:
             yield client
 
@@ -81,12 +81,12 @@ async def test_agents_ask_and_help_each_other(ada, bob, era):
         since = (await call(asker, "events_wait", timeout=0))["seq"]
         wish = {"skill": skill, "urgency": 0.9, "body": {"say": "hi"}}
         task = (await call(asker, "signal_deposit", **wish))["task"]
-        claim = await call(worker, "claim_take", skill=skill, timeout="10s")
+        claim = await call(worker, "claim_take", skill=skill, timeout="60s")
         assert (claim["task"], claim["body"]) == (task, {"say": "hi"})
         assert (await call(worker, "claim", action="ls"))["claims"]
         await call(worker, "claim", action="renew", task=task)
         await call(worker, "claim_done", task=task, result={"said": "HI"})
-        wait = {"since": since, "kinds": ["task.done"], "timeout": 10}
+        wait = {"since": since, "kinds": ["task.done"], "timeout": 60}
         (event,) = (await call(asker, "events_wait", **wait))["events"]
         assert event["ref"] == task
         shown = await call(asker, "signal", action="show", task=task)
@@ -172,7 +172,7 @@ class RawHost:
 
     def __init__(self, nest, preamble: bytes = b'{"agent":""}\n') -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
         self.socket.connect(os.fspath(nest.home.mcp_socket))
         self.socket.sendall(preamble)
         self.lines = self.socket.makefile("rb")
@@ -314,7 +314,7 @@ def test_the_pipe_ends_when_nobody_reads_it(ada):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with ada.popen("mcp", **pipes) as pipe:
         pipe.stdout.close()
-        assert pipe.wait(10) == 0
+        assert pipe.wait(60) == 0
         pipe.stdin.close()
 
 
@@ -331,5 +331,5 @@ def test_when_the_node_goes_away_the_host_is_told(nests, leave):
             nest.ask("down")
         else:
             os.kill(nest.pid, signal.SIGKILL)
-        assert pipe.wait(10) == 3
+        assert pipe.wait(60) == 3
         assert b"The node went away" in pipe.stderr.read()

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: row.name)
 Answer = dict[str, Any]
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 # --- the doors ---
@@ -193,10 +193,10 @@ class AgentScenes(Nodes):
         return {"card": True}
 
     def whois(self) -> Answer:
-        return {"who": "bob", "timeout": "5s"}
+        return {"who": "bob", "timeout": "30s"}
 
     def ping(self) -> Answer:
-        return {"who": "bob", "timeout": 5}
+        return {"who": "bob", "timeout": 30}
 
     def invite(self) -> Answer:
         return {"uses": 2, "expires": "1h", "grants": ["see"]}
@@ -204,7 +204,7 @@ class AgentScenes(Nodes):
     def join(self) -> Answer:
         with contextlib.suppress(Exception):
             self.ada.contact.rm("bob")
-        return {"invite": self.bob.invite().invite, "timeout": "10s"}
+        return {"invite": self.bob.invite().invite, "timeout": "30s"}
 
     def contact(self) -> str:
         name = self.new("friend")
@@ -229,7 +229,7 @@ class AgentScenes(Nodes):
     contact_rm = contact_block
 
     def peer_connect(self) -> Answer:
-        return {"multiaddr": self.bob.id().addrs[0], "timeout": 10}
+        return {"multiaddr": self.bob.id().addrs[0], "timeout": 30}
 
     def peer_disconnect(self) -> Answer:
         self.ada.peer.connect(self.bob.id().addrs[0])
@@ -253,7 +253,7 @@ class SignalScenes(Nodes):
 
     def skill_find(self) -> Answer:
         self.bob.skill.add("found")
-        return {"name": "found", "limit": 3, "timeout": "10s"}
+        return {"name": "found", "limit": 3, "timeout": "30s"}
 
     def signal_deposit(self) -> Answer:
         times = {"size": "2s", "ttl": "1h", "lease": "1m", "half_life": 60}
@@ -284,11 +284,11 @@ class SignalScenes(Nodes):
     def signal_tail(self) -> Answer:
         since = self.ada.event.wait(timeout=0).seq
         self.ada.signal.withdraw(self.own_task())
-        return {"since": since, "timeout": 5}
+        return {"since": since, "timeout": 30}
 
     def event_wait(self) -> Answer:
         kinds = ["task.*", "signal.*"]
-        return {"since": 0, "timeout": "5s", "kinds": kinds, "limit": 3}
+        return {"since": 0, "timeout": "30s", "kinds": kinds, "limit": 3}
 
 
 class ClaimScenes(Nodes):
@@ -302,10 +302,10 @@ class ClaimScenes(Nodes):
         return skill
 
     def claim_take(self) -> Answer:
-        return {"skill": self.offered(), "timeout": 20}
+        return {"skill": self.offered(), "timeout": 60}
 
     def held(self) -> str:
-        return self.ada.claim.take(skill=self.offered(), timeout=20).task
+        return self.ada.claim.take(skill=self.offered(), timeout=60).task
 
     @cached_property
     def kept_claim(self) -> str:
@@ -323,7 +323,7 @@ class ClaimScenes(Nodes):
         return {"task": self.held(), "reason": "tired", "partial": {"half": 1}}
 
     def claim_done(self) -> Answer:
-        return {"task": self.held(), "result": {"all": [1, 2]}, "timeout": "10s"}
+        return {"task": self.held(), "result": {"all": [1, 2]}, "timeout": "30s"}
 
     def claim_fail(self) -> Answer:
         return {"task": self.held(), "reason": "too hard"}

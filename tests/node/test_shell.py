@@ -67,7 +67,7 @@ async def open_shell(board: Switchboard, disk: MemoryDisk) -> AsyncIterator[Shel
         store,
     )
     shell = Shell(core, store, network, SystemClock())
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with shell.running():
             yield shell
     store.close()
@@ -94,7 +94,7 @@ async def test_a_task_asked_for_at_one_node_is_done_at_another() -> None:
         assert isinstance(deposited, Deposited)
         claim = await ben.ask(TakeTask(skill="echo"))
         assert isinstance(claim, ClaimView)
-        await ben.ask(FinishClaim(claim.task, b"olleh", wait_seconds=5))
+        await ben.ask(FinishClaim(claim.task, b"olleh", wait_seconds=30))
         view = await ada.ask(ShowTask(deposited.task))
         assert isinstance(view, TaskView)
         assert (view.status, view.result) == (TaskStatus.DONE, b"olleh")
@@ -106,7 +106,7 @@ async def test_what_happened_is_told_in_order_and_once() -> None:
         await ada.ask(DepositTask("echo", 0.9, b"hello"))
         claim = await ben.ask(TakeTask(skill="echo"))
         assert isinstance(claim, ClaimView)
-        await ben.ask(FinishClaim(claim.task, b"olleh", wait_seconds=5))
+        await ben.ask(FinishClaim(claim.task, b"olleh", wait_seconds=30))
         kinds = [event.kind for event in ada.events.after(0).events]
         mine = [kind for kind in kinds if kind.startswith("task.")]
         assert mine == ["task.granted", "task.done"]

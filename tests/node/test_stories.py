@@ -19,9 +19,7 @@ from nestmate.testnet.processes import Process
 
 pytestmark = pytest.mark.slow
 
-AGAIN_SECONDS_MAX = 30
-WORK_SECONDS_MAX = 30
-END_SECONDS_MAX = 10
+END_SECONDS_MAX = 30
 
 
 def friends(host, *guests) -> None:
@@ -89,14 +87,14 @@ def test_a_friend_that_moved_to_another_port_is_reached_by_its_address(nests, un
     ada, bob = nests("ada1"), nests("bob1")
     friends(ada, bob)
     ada.ask("skill", "add", "echo")
-    until(lambda: address(ada) in finds(bob, "echo"), AGAIN_SECONDS_MAX)
+    until(lambda: address(ada) in finds(bob, "echo"))
     found = bob.ask("skill", "find", "echo")["results"]
     assert [each["address"] for each in found] == [address(ada)]
     before = ada.ask("status")["addrs"]
     kill(ada)
     after = ada.up("--listen", "/ip4/127.0.0.1/tcp/0")["addrs"]
     assert set(before).isdisjoint(after)
-    until(lambda: reaches(bob, address(ada)), AGAIN_SECONDS_MAX)
+    until(lambda: reaches(bob, address(ada)))
     assert bob.ask("whois", address(ada))["addrs"] == after
 
 
@@ -108,12 +106,12 @@ def test_a_chain_of_friends_outlives_its_first_link(nests, until):
     with working(bob, "word-count", "wc", "-w"):
         body = ("--body", '"three small words"')
         task = cyd.ask("signal", "deposit", "word-count", *body)["task"]
-        until(lambda: shown(cyd, task).status == "done", WORK_SECONDS_MAX)
+        until(lambda: shown(cyd, task).status == "done")
     assert shown(cyd, task).result == 3
     assert shown(cyd, task).holder == address(bob)
     friends(cyd, dan)
-    until(lambda: address(bob) in finds(dan, "word-count"), AGAIN_SECONDS_MAX)
-    until(lambda: reaches(dan, address(bob)), AGAIN_SECONDS_MAX)
+    until(lambda: address(bob) in finds(dan, "word-count"))
+    until(lambda: reaches(dan, address(bob)))
 
 
 def test_a_task_outlives_the_node_that_worked_on_it(nests, until):
@@ -122,19 +120,19 @@ def test_a_task_outlives_the_node_that_worked_on_it(nests, until):
     with working(bob, "shout", "sleep", "60") as hand:
         order = ("--lease", "2s", "--urgency", "0.9", "--body", '"help"')
         task = ada.ask("signal", "deposit", "shout", *order)["task"]
-        until(lambda: shown(ada, task).status == "granted", WORK_SECONDS_MAX)
-        assert shown(ada, task).holder == address(bob)
+        until(lambda: shown(ada, task).holder == address(bob))
         kill(bob)
         hand.tell(signal.SIGKILL)
     with working(cyd, "shout", "tr", "a-z", "A-Z"):
-        until(lambda: shown(ada, task).status == "done", WORK_SECONDS_MAX)
-    assert (shown(ada, task).result, shown(ada, task).generation) == ("HELP", 2)
-    assert shown(ada, task).holder == address(cyd)
+        until(lambda: shown(ada, task).status == "done")
+    assert (shown(ada, task).result, shown(ada, task).holder) == ("HELP", address(cyd))
     bob.up()
     assert bob.run("claim", "done", task, "--result", '"late"').code != 0
-    history = ["task.granted", "task.reopened", "task.granted", "task.done"]
-    assert told(ada, task) == history
-    assert shown(ada, task).result == "HELP"
+    lapsed = told(ada, task).count("task.reopened")  # again, where a holder stalls
+    lost, kept = ["task.granted", "task.reopened"], ["task.granted", "task.done"]
+    assert told(ada, task) == lost * lapsed + kept
+    assert (shown(ada, task).result, lapsed >= 1) == ("HELP", True)
+    assert shown(ada, task).generation == 1 + lapsed
 
 
 def test_a_restarted_node_finds_its_friends_without_the_one_who_invited_it(
@@ -143,12 +141,12 @@ def test_a_restarted_node_finds_its_friends_without_the_one_who_invited_it(
     ada, bob, cyd, dan = map(nests, ("ada4", "bob4", "cyd4", "dan4"))
     friends(ada, bob, dan)
     friends(bob, cyd)
-    until(lambda: reaches(bob, address(dan)), AGAIN_SECONDS_MAX)
+    until(lambda: reaches(bob, address(dan)))
     ada.ask("down")
     kill(bob)
     bob.up()
-    until(lambda: reaches(bob, address(cyd)), AGAIN_SECONDS_MAX)
-    until(lambda: reaches(bob, address(dan)), AGAIN_SECONDS_MAX)
+    until(lambda: reaches(bob, address(cyd)))
+    until(lambda: reaches(bob, address(dan)))
     contacts = bob.ask("contact", "ls")["contacts"]
     assert {each["address"] for each in contacts} >= {address(cyd)}
 

@@ -58,7 +58,7 @@ class Bench:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
         )
 
     def ask(self, *words: str):
@@ -158,7 +158,7 @@ def test_a_killed_node_is_started_again_as_the_same_agent(net, until):
     after = net.node(2)
     assert after["address"] == before["address"]
     assert after["pid"] != before["pid"]
-    until(lambda: net.node(2)["peers"], 30)
+    until(lambda: net.node(2)["peers"])
     assert net.run("start", "2").returncode == ConflictError.exit_code
 
 
@@ -212,7 +212,7 @@ def test_an_interrupted_up_leaves_no_process_behind(folder, until, number):
     ) as process:
         until((folder / "node1" / "run" / "node.pid").exists)
         process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=240)
     assert process.returncode == 130
     assert b"Traceback" not in said
     assert processes_in(folder) == []
@@ -240,7 +240,7 @@ def test_a_process_with_the_pid_of_another_is_never_signalled(folder):
         assert real.runs
     finally:
         assert real.tell_group(signal.SIGKILL)
-    assert real.wait_gone(10)
+    assert real.wait_gone(30)
     assert not real.tell(signal.SIGTERM)
 
 

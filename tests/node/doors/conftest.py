@@ -30,7 +30,7 @@ from nestmate_protocol.effects import Notify
 from nestmate_protocol.ids import Address, NetworkId, PeerId
 from nestmate_protocol.signals.requests import ListSignals, TaskViews
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 class FakeNode:

@@ -110,7 +110,7 @@ def test_events_are_followed_as_they_happen(door, client):
     found = []
 
     def read() -> None:
-        found.extend(itertools.islice(client.follow(fields={"timeout": 20}), 3))
+        found.extend(itertools.islice(client.follow(fields={"timeout": 60}), 3))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -118,7 +118,7 @@ def test_events_are_followed_as_they_happen(door, client):
     door.on_loop(door.node.happen, "a.one", "a.two")
     door.when(lambda: door.readers() == 1)
     door.on_loop(door.node.happen, "a.three")
-    reader.join(20)
+    reader.join(60)
     assert [event.seq for event in found] == [1, 2, 3]
 
 

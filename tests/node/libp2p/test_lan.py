@@ -71,7 +71,7 @@ async def meet(seed, network, met):
 async def test_two_nodes_on_one_lan_see_each_other():
     met = {}
     network = NetworkId(socket.gethostname().encode().ljust(32)[:32])
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(meet, 1, network, met)
             nursery.start_soon(meet, 2, network, met)
