@@ -98,6 +98,7 @@ PRINTS = {
     "testnet start": "`node` and `state`",
     "testnet down": "`stopped`, how many",
     "testnet demo": "the checks and whether all held; exit code 0 only then",
+    "testnet trial": "checks, figures and whether all held; exit code 0 only then",
 }
 
 

@@ -267,7 +267,7 @@ def test_every_topology_reaches_every_node_without_a_detour(topology, count, see
 
 def test_every_command_of_a_testnet_is_in_the_registry():
     names = {path.removeprefix("testnet ") for path in COMMANDS if "testnet " in path}
-    wanted = "up status exec logs kill pause resume start down demo"
+    wanted = "up status exec logs kill pause resume start down demo trial"
     assert names == set(wanted.split())
 
 

@@ -99,4 +99,7 @@ COMMANDS: dict[str, Entry] = {
     "testnet start": Entry("Start node K again.", "testnets:start"),
     "testnet down": Entry("Stop and remove all of them.", "testnets:down"),
     "testnet demo": Entry("A story with five nodes, and its verdict.", "testnets:demo"),
+    "testnet trial": Entry(
+        "Twenty nodes, deaths, a partition, and a verdict.", "testnets:trial"
+    ),
 }

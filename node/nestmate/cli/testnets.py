@@ -172,6 +172,48 @@ def demo(arguments: Arguments, nodes: int, tasks: int) -> None:
         raise click.exceptions.Exit(1)
 
 
+@click.command()
+@click.option("--nodes", type=click.IntRange(6, 64), default=20, help="[default: 20]")
+@click.option(
+    "--tasks", type=click.IntRange(24, 1000), default=200, help="[default: 200]"
+)
+@click.option(
+    "--kills",
+    type=click.IntRange(0, 12),
+    default=3,
+    help="How many workers are killed at work. [default: 3]",
+)
+@click.option(
+    "--cut",
+    type=click.FloatRange(2, 120),
+    default=20.0,
+    help="For how many seconds the net is cut in halves. [default: 20]",
+)
+@click.option(
+    "--lease",
+    type=click.FloatRange(1, 600),
+    help="For how many seconds a worker may be silent. [default: 10 more than the cut]",
+)
+@click.option("--seed", type=int, default=1, help="For everything left to chance.")
+@click.pass_obj
+def trial(  # noqa: PLR0917 - click hands options over by name
+    arguments: Arguments,
+    nodes: int,
+    tasks: int,
+    kills: int,
+    cut: float,
+    lease: float | None,
+    seed: int,
+) -> None:
+    """Twenty nodes, two hundred tasks, three deaths, a partition, and a verdict."""
+    from nestmate.testnet.plan import Plan  # noqa: PLC0415 - as below
+    from nestmate.testnet.trial import run_trial  # noqa: PLC0415 - threads and tables
+
+    plan = Plan(nodes, tasks, kills, cut, seed, lease or 0.0)
+    if not run_trial(plan, as_json=arguments.json):
+        raise click.exceptions.Exit(1)
+
+
 def _say(arguments: Arguments, member: Member, done: str) -> None:
     if arguments.json:
         show_json({"node": member.number, "state": done})

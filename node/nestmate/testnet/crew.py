@@ -6,13 +6,18 @@ result another way. This file knows nothing of nodes.
 """
 
 import hashlib
+import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from nestmate.home import Home
-from nestmate.testnet.processes import Process, spawn
+from nestmate.testnet.processes import Process, spawn, undisturbed
+
+DISMISS_SECONDS_MAX: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,27 @@ class Hand:
 
 def hire(node: int, home: str, craft: Craft) -> Hand:
     """Start a worker of a craft at a node's home."""
-    command = [sys.executable, "-m", "nestmate", "--home", home, "work", craft.skill]
-    log = Home(Path(home)).log / f"work-{craft.skill}.log"
-    command += ["--", "sh", "-c", craft.line]
-    return Hand(node, craft.skill, spawn(command, log, folder=home))
+    return engage(node, home, craft.skill, ("sh", "-c", craft.line))
+
+
+def engage(node: int, home: str, skill: str, command: Sequence[str]) -> Hand:
+    """Start a worker at a node's home that runs a command on each task of a skill."""
+    words = [sys.executable, "-m", "nestmate", "--home", home, "work", skill]
+    log = Home(Path(home)).log / f"work-{skill}.log"
+    return Hand(node, skill, spawn([*words, "--", *command], log, folder=home))
+
+
+def dismiss(hands: Sequence[Hand]) -> None:
+    """Let workers give back what they hold, and see them off."""
+    with undisturbed():
+        for hand in hands:
+            hand.process.tell_group(signal.SIGTERM)
+            hand.process.tell_group(signal.SIGCONT)
+        deadline = time.monotonic() + DISMISS_SECONDS_MAX
+        for hand in hands:
+            if not hand.process.wait_gone(max(0.0, deadline - time.monotonic())):
+                hand.process.tell_group(signal.SIGKILL)
+                hand.process.wait_gone(1.0)
 
 
 def same(craft: Craft, text: str, result: object) -> bool:

@@ -14,15 +14,21 @@ from pathlib import Path
 from typing import Final
 
 from nestmate.errors import NodeError
-from nestmate.testnet.crew import CRAFTS, Craft, hire
-from nestmate.testnet.net import Testnet, make_testnet, start, stop, take_down
-from nestmate.testnet.processes import ending_in_order, undisturbed
+from nestmate.testnet.crew import CRAFTS, Craft, dismiss, hire
+from nestmate.testnet.net import (
+    Testnet,
+    ends_of_logs,
+    make_testnet,
+    start,
+    stop,
+    take_down,
+)
+from nestmate.testnet.processes import ending_in_order
 from nestmate.testnet.stage import Stage
 from nestmate.testnet.story import URGENCIES, Death, Job, Restart, Story
 
 STORY_SECONDS_MAX: Final = 150.0
 MEET_SECONDS_MAX: Final = 30.0
-DISMISS_SECONDS_MAX: Final = 8.0
 SILENCE_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.2
 LEASE: Final = "5s"
@@ -32,7 +38,6 @@ ASKERS: Final = (1, 5)
 DEATH_AFTER: Final = 1 / 6  # of all tasks done
 RESTART_AFTER: Final = 1 / 2
 TALLIES: Final = 6
-LOG_TAIL_LINES: Final = 15
 
 
 def run_demo(nodes: int, tasks: int, *, as_json: bool) -> bool:
@@ -53,9 +58,9 @@ def run_demo(nodes: int, tasks: int, *, as_json: bool) -> bool:
         else:
             held = stage.verdict(story.verdict(), time.monotonic() - began)
         finally:
-            _dismiss(story)
+            dismiss(story.hands)
         if not held:
-            _show_logs(story, stage)
+            stage.complain(*ends_of_logs(net))
     return held
 
 
@@ -228,24 +233,3 @@ def _check(deadline: float, sentence: str) -> None:
     if time.monotonic() > deadline:
         raise NodeError(sentence, "See the ends of the logs below.")
     time.sleep(POLL_SECONDS)
-
-
-def _dismiss(story: Story) -> None:
-    """Let the workers give back what they hold, and see them off."""
-    with undisturbed():
-        for hand in story.hands:
-            hand.process.tell_group(signal.SIGTERM)
-            hand.process.tell_group(signal.SIGCONT)
-        deadline = time.monotonic() + DISMISS_SECONDS_MAX
-        for hand in story.hands:
-            if not hand.process.wait_gone(max(0.0, deadline - time.monotonic())):
-                hand.process.tell_group(signal.SIGKILL)
-                hand.process.wait_gone(1.0)
-
-
-def _show_logs(story: Story, stage: Stage) -> None:
-    for member in story.net.members:
-        for log in member.logs:
-            tail = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-            if tail:
-                stage.complain(f"--- node {member.number} {log.name}", *tail)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -51,6 +51,7 @@ COMMAND_SECONDS_MAX: Final = 60.0
 READY_SECONDS_MAX: Final = 60.0
 READY_POLL_SECONDS: Final = 0.05
 KILL_AFTER_SECONDS: Final = 10.0
+LOG_TAIL_LINES: Final = 15
 VARIABLE: Final = "NESTMATE_TESTNET"
 _STATE: Final = "testnet.json"
 _RING_MIN: Final = 3
@@ -159,9 +160,17 @@ def open_testnet(folder: Path) -> Testnet:
 
 
 def make_testnet(
-    folder: Path, count: int, topology: Topology = "star", seed: int = 1
+    folder: Path,
+    count: int,
+    topology: Topology = "star",
+    seed: int = 1,
+    *,
+    prepare: Callable[[int, Home], None] | None = None,
 ) -> Testnet:
-    """Start ``count`` nodes and join them by invites; undone if any step fails."""
+    """Start ``count`` nodes and join them by invites; undone if any step fails.
+
+    ``prepare`` is told the number and the home of each node before it starts.
+    """
     if not 1 <= count <= NODES_MAX:
         raise UsageError(f"A testnet has 1 to {NODES_MAX} nodes, not {count}.")
     _claim_folder(folder)
@@ -170,7 +179,8 @@ def make_testnet(
         undoing.callback(take_down, net)
         net.save()
         with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
-            list(pool.map(lambda number: _make(net, number), range(1, count + 1)))
+            numbers = range(1, count + 1)
+            list(pool.map(lambda number: _make(net, number, prepare), numbers))
         for guest, host in _edges(count, topology, seed):
             join(net.member(guest), net.member(host))
         undoing.pop_all()
@@ -241,10 +251,21 @@ def take_down(net: Testnet) -> None:
         for process in processes:
             _see_off(process)
         for number in range(1, NODES_MAX + 1):
-            shutil.rmtree(_home(net.folder, number), ignore_errors=True)
+            shutil.rmtree(home_of(net.folder, number), ignore_errors=True)
         (net.folder / _STATE).unlink(missing_ok=True)
         with suppress(OSError):
             net.folder.rmdir()
+
+
+def ends_of_logs(net: Testnet, lines_max: int = LOG_TAIL_LINES) -> list[str]:
+    """What all nodes, and whoever worked for them, wrote down last."""
+    said: list[str] = []
+    for member in net.members:
+        for log in member.logs:
+            tail = log.read_text(errors="replace").splitlines()[-lines_max:]
+            if tail:
+                said += [f"--- node {member.number} {log.name}", *tail]
+    return said
 
 
 def run_nestmate(home: str, *words: str) -> dict[str, Any]:
@@ -280,13 +301,18 @@ def _claim_folder(folder: Path) -> None:
     make_private_folder(folder)
 
 
-def _home(folder: Path, number: int) -> Path:
+def home_of(folder: Path, number: int) -> Path:
+    """Where node ``number`` of a testnet lies."""
     return folder / f"node{number}"
 
 
-def _make(net: Testnet, number: int) -> None:
-    home = str(_home(net.folder, number))
+def _make(
+    net: Testnet, number: int, prepare: Callable[[int, Home], None] | None
+) -> None:
+    home = str(home_of(net.folder, number))
     made = run_nestmate(home, "init", "--name", f"node{number}", "--preset", "local")
+    if prepare is not None:
+        prepare(number, Home(Path(home)))
     start(net, Member(number, home, made["address"]))
 
 

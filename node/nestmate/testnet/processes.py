@@ -21,6 +21,9 @@ import msgspec
 POLL_SECONDS: Final = 0.02
 _START_FIELD: Final = 19  # of what follows the name in /proc/PID/stat; see proc(5)
 _STATE_FIELD: Final = 0
+_PARENT_FIELD: Final = 1
+_TICKS_FIELDS: Final = slice(11, 13)  # in user mode and in the kernel
+_PAGES_FIELD: Final = 21
 _ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
 # Our own children, so that they are reaped; others' are reaped by others.
 _children: Final[dict[int, subprocess.Popen[bytes]]] = {}
@@ -49,6 +52,25 @@ class Process(msgspec.Struct, frozen=True):
         """Whether it was stopped by a signal and waits to be resumed."""
         fields = _stat(self.pid) if self.runs else []
         return bool(fields) and fields[_STATE_FIELD] in {"T", "t"}
+
+    @property
+    def parent(self) -> int:
+        """The process that started it; 0 if it is gone."""
+        fields = _stat(self.pid) if self.runs else []
+        return int(fields[_PARENT_FIELD]) if fields else 0
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Time it has spent on a processor; 0 if it is gone."""
+        fields = _stat(self.pid) if self.runs else []
+        ticks = sum(int(each) for each in fields[_TICKS_FIELDS])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory it holds; 0 if it is gone."""
+        fields = _stat(self.pid) if self.runs else []
+        return int(fields[_PAGES_FIELD]) * os.sysconf("SC_PAGESIZE") if fields else 0
 
     def tell(self, number: signal.Signals) -> bool:
         """Send a signal to it, and to it alone; False if it is gone."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 Check = tuple[str, bool, str]
+Figure = tuple[str, str]
 HEADINGS = ("node", "state", "role", "in work", "done")
 
 
@@ -67,9 +68,13 @@ class Stage:
         self._live.update(table)
 
     def verdict(
-        self, checks: Sequence[Check], seconds: float, failure: str = ""
+        self,
+        checks: Sequence[Check],
+        seconds: float,
+        failure: str = "",
+        figures: Sequence[Figure] = (),
     ) -> bool:
-        """Show what held and what did not; whether all of it did."""
+        """Show figures, what held and what did not; whether all of it did."""
         held = not failure and all(each for _, each, _ in checks)
         if self._quiet:
             document = {
@@ -80,10 +85,13 @@ class Stage:
                     {"check": name, "held": ok, "figure": figure}
                     for name, ok, figure in checks
                 ],
+                "figures": dict(figures),
             }
             sys.stdout.write(json.dumps(document) + "\n")
             return held
         self._close()
+        for name, figure in figures:
+            self.say(f"{'':<8}{name:<41}{figure}")
         for name, ok, figure in checks:
             self.say(f"{'held' if ok else 'BROKEN':<8}{name:<41}{figure}")
         said = "Every promise held" if held else failure or "A promise was broken"
