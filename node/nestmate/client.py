@@ -8,8 +8,9 @@ the same error a call inside the node would raise. One client may be shared by t
 
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -37,6 +38,51 @@ WAIT_SECONDS_MAX: Final = 300.0
 CONNECT_SECONDS_MAX: Final = 5.0
 
 Kind = Literal["cli", "python"]
+
+
+class Cord:
+    """Lets another thread end one call that waits; once pulled, it stays so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._how: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Cord {'pulled' if self.is_pulled else 'slack'}>"
+
+    @property
+    def is_pulled(self) -> bool:
+        """Whether the call was ended from outside."""
+        return self._how is not None
+
+    def pull(self) -> None:
+        """Let the node know that nobody waits; an answer it has given still comes."""
+        self._shut(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """End the call at once, whatever the node does."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
+        with self._lock:
+            self._how = how
+            if self._sock is not None:
+                with suppress(OSError):
+                    self._sock.shutdown(how)
+
+    @contextmanager
+    def tied(self, sock: socket.socket) -> Iterator[None]:
+        """Inside, the call that talks through ``sock`` can be ended."""
+        with self._lock:
+            self._sock = sock
+        try:
+            if self.is_pulled:
+                raise NotRunningError("The call was ended before it began.")
+            yield
+        finally:
+            with self._lock:
+                self._sock = None
 
 
 class Client(Methods):
@@ -71,17 +117,26 @@ class Client(Methods):
         raw = self.raw(name, fields)
         return msgspec.json.decode(raw, type=operation.response)
 
-    def raw(self, name: str, fields: Mapping[str, object] | None = None) -> bytes:
-        """The response to an operation, as the JSON the node sent."""
+    def raw(
+        self,
+        name: str,
+        fields: Mapping[str, object] | None = None,
+        cord: Cord | None = None,
+    ) -> bytes:
+        """The response to an operation, as the JSON the node sent.
+
+        ``cord`` ends the call from another thread, which raises NotRunningError here.
+        """
         operation = _operation(name)
         given = {key: item for key, item in (fields or {}).items() if item is not None}
+        wait, target, body = _wait(given), operation.path, None
         if operation.method == "GET":
-            query = _query(given)
-            return self._fetch("GET", f"{operation.path}{query}", None, _wait(given))
-        import msgspec  # noqa: PLC0415 - as above
+            target += _query(given)
+        else:
+            import msgspec  # noqa: PLC0415 - as above
 
-        body = msgspec.json.encode(given)
-        return self._fetch("POST", operation.path, body, _wait(given))
+            body = msgspec.json.encode(given)
+        return self._fetch(operation.method, target, body, wait, cord or Cord())
 
     def pages(
         self, name: str = "event.wait", fields: Mapping[str, object] | None = None
@@ -112,13 +167,18 @@ class Client(Methods):
     def is_ready(self) -> bool:
         """Whether the node runs and its network is up."""
         try:
-            self._fetch("GET", "/readyz", None)
+            self._fetch("GET", "/readyz", None, 0.0, Cord())
         except NodeError:
             return False
         return True
 
     def _fetch(
-        self, method: str, target: str, body: bytes | None, wait_seconds: float = 0.0
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        wait_seconds: float,
+        cord: Cord,
     ) -> bytes:
         import http.client  # noqa: PLC0415 - the first call loads it, not the import
 
@@ -129,10 +189,11 @@ class Client(Methods):
             connection.sock = _connect(self.home)
             connection.sock.settimeout(PATIENCE_SECONDS + wait_seconds)
             try:
-                with suppress(BrokenPipeError):  # refused before it was all sent
-                    connection.request(method, target, body, headers)
-                answer = connection.getresponse()
-                said = answer.read()
+                with cord.tied(connection.sock):
+                    with suppress(BrokenPipeError):  # refused before it was all sent
+                        connection.request(method, target, body, headers)
+                    answer = connection.getresponse()
+                    said = answer.read()
             except TimeoutError:
                 raise TimedOutError(
                     f"The node did not answer for {PATIENCE_SECONDS:g} seconds.",

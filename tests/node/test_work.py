@@ -25,15 +25,17 @@ def worker(bob):
     """``worker(skill, *command)`` works at bob's until the test is over."""
     with contextlib.ExitStack() as working:
 
-        def begin(skill: str, *command: str) -> subprocess.Popen[bytes]:
+        def begin(
+            skill: str, *command: str, options: tuple[str, ...] = ()
+        ) -> subprocess.Popen[bytes]:
             started = bob.popen(
-                *("--json", "work", skill, "--", *command),
+                *("--json", "work", skill, *options, "--", *command),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
             working.enter_context(started)
             working.callback(started.terminate)
-            assert told(started, "waiting")["skill"] == skill
+            assert told(started, "waiting")["skill"].startswith(skill)
             return started
 
         yield begin
@@ -79,11 +81,14 @@ def test_a_command_finds_the_task_and_its_fence_in_its_environment(ada, bob, wor
     show = "import json, os; print(json.dumps({k: v for k, v in os.environ.items()"
     worker("show", *PYTHON, f"{show} if k.startswith('NESTMATE_')}}))")
     task = deposit(ada, "show")
-    assert result_of(ada, task) == {
+    told = result_of(ada, task)
+    assert Path(told.pop("NESTMATE_PARTIAL")).name == "partial"
+    assert told == {
         "NESTMATE_TASK": task,
         "NESTMATE_GENERATION": "1",
         "NESTMATE_SKILL": "show",
         "NESTMATE_ISSUER": ada.ask("id")["address"],
+        "NESTMATE_SLOT": "1",
         "NESTMATE_HOME": str(bob.root),
     }
 
@@ -153,8 +158,9 @@ def test_a_command_whose_task_was_withdrawn_is_ended_at_once_with_all_it_started
     told(working, "took")
     pids = pids_in(tmp_path, until)
     ada.ask("signal", "withdraw", task)
-    assert told(working, "lost")["task"] == task
-    until(lambda: all_gone(pids))
+    lost = told(working, "lost")
+    assert (lost["task"], lost["why"]) == (task, "its issuer called it off")
+    assert all_gone(pids)
     assert working.poll() is None
 
 
@@ -217,3 +223,141 @@ def test_a_worker_waits_for_a_node_that_is_being_restarted(ada, bob, worker):
     worker("patient", "cat")
     bob.ask("restart")
     assert result_of(ada, deposit(ada, "patient", "--body", "5")) == 5
+
+
+# --- how a command that must stop is ended
+
+
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STUBBORN}"
+
+
+def test_a_command_deaf_to_term_is_killed_after_its_grace_with_its_children(
+    ada, worker, tmp_path, until
+):
+    words = (*PYTHON, DEAF, str(tmp_path))
+    working = worker("deaf", *words, options=("--grace", "0.5"))
+    task = deposit(ada, "deaf", "--lease", "1h")
+    told(working, "took")
+    pids = pids_in(tmp_path, until)
+    ada.ask("signal", "withdraw", task)
+    assert told(working, "lost")["why"] == "its issuer called it off"
+    assert all_gone(pids)
+    assert working.poll() is None
+
+
+def test_a_second_signal_waits_for_no_good_end(ada, worker, tmp_path, until):
+    words = (*PYTHON, DEAF, str(tmp_path))
+    working = worker("twice-told", *words, options=("--grace", "600"))
+    task = deposit(ada, "twice-told", "--lease", "1h")
+    told(working, "took")
+    pids = pids_in(tmp_path, until)
+    working.terminate()
+    working.terminate()
+    assert working.wait(10) == 0
+    assert all_gone(pids)
+    ada.ask("signal", "withdraw", task)
+
+
+def test_what_a_stopped_command_has_achieved_goes_to_the_next_worker(
+    ada, worker, tmp_path, until
+):
+    go_on = "cat $NESTMATE_PARTIAL; echo one > $NESTMATE_PARTIAL"
+    line = f"{go_on}; touch {tmp_path}/begun; exec sleep 600"
+    working = worker("handover", "sh", "-c", line)
+    task = deposit(ada, "handover", "--lease", "1h")
+    until((tmp_path / "begun").exists)
+    working.terminate()
+    assert told(working, "released")["task"] == task
+    working.wait(10)
+    worker("handover", "sh", "-c", "cat $NESTMATE_PARTIAL; echo two")
+    assert result_of(ada, task) == "one\ntwo\n"
+
+
+# --- several slots, several skills
+
+
+def wait_for(place: Path) -> str:
+    return f"until test -e {place}; do sleep 0.05; done; echo $NESTMATE_SLOT"
+
+
+def test_a_worker_with_slots_does_so_many_tasks_at_a_time(ada, worker, tmp_path, until):
+    options = ("--slots", "3", "--also", "weave=2", "--setup", "0")
+    working = worker("spin", "sh", "-c", wait_for(tmp_path / "go"), options=options)
+    tasks = [deposit(ada, skill) for skill in ("spin", "weave", "spin", "weave")]
+    took = [told(working, "took") for _ in range(3)]
+    assert sorted(news["slot"] for news in took) == [1, 2, 3]
+    assert len({news["task"] for news in took}) == 3
+    (tmp_path / "go").touch()
+    assert {result_of(ada, task) for task in tasks} <= {1, 2, 3}
+
+
+def test_all_slots_of_a_stopped_worker_give_their_tasks_back(ada, worker, until):
+    working = worker("plenty", "sleep", "600", options=("--slots", "2"))
+    tasks = {deposit(ada, "plenty", "--lease", "1h") for _ in range(2)}
+    assert {told(working, "took")["task"] for _ in tasks} == tasks
+    working.terminate()
+    assert {told(working, "released")["task"] for _ in tasks} == tasks
+    assert told(working, "stopped")
+    assert working.wait(10) == 0
+
+
+def test_slots_end_together_after_as_many_tasks_as_they_were_told(ada, bob):
+    command = ("--json", "work", "thrice", "--slots", "2", "--count", "3", "--", "cat")
+    with bob.popen(*command, stdout=subprocess.PIPE) as working:
+        told(working, "waiting")
+        tasks = [deposit(ada, "thrice", "--body", body) for body in "abcd"]
+        assert working.wait(30) == 0
+        working.stdout.read()
+    open_ = [t for t in tasks if ada.ask("signal", "show", t)["status"] == "open"]
+    assert len(open_) == 1
+
+
+def test_one_slot_that_loses_its_task_leaves_the_others_alone(ada, worker, tmp_path):
+    line = wait_for(tmp_path / "go")
+    working = worker("beside", "sh", "-c", line, options=("--slots", "2"))
+    gone, stays = (deposit(ada, "beside", "--lease", "1h") for _ in range(2))
+    assert {told(working, "took")["task"] for _ in range(2)} == {gone, stays}
+    ada.ask("signal", "withdraw", gone)
+    assert told(working, "lost")["task"] == gone
+    (tmp_path / "go").touch()
+    assert told(working, "done")["task"] == stays
+
+
+# --- making way
+
+
+def slow(nest, skill: str, *options: str) -> str:
+    words = ("--urgency", "0.1", "--lease", "1h", *options)
+    return nest.ask("signal", "deposit", skill, *words)["task"]
+
+
+def test_a_slow_task_makes_way_for_a_flash_one_and_goes_on_later(
+    ada, worker, tmp_path, until
+):
+    go_on = "read done < $NESTMATE_PARTIAL && echo after $done && exit"
+    begin = f"echo step one > $NESTMATE_PARTIAL; touch {tmp_path}/go; exec sleep 600"
+    line = f"read body; test $body = flash && exit; {go_on}; {begin}"
+    working = worker("yield", "sh", "-c", line, options=("--preempt",))
+    first = slow(ada, "yield", "--body", "slow\n")
+    assert told(working, "took")["task"] == first
+    until((tmp_path / "go").exists)
+    flash = deposit(ada, "yield", "--body", "flash\n")
+    released = told(working, "released")
+    assert released["task"] == first
+    assert released["why"] == "it made way for a flash task"
+    assert told(working, "took")["task"] == flash
+    assert told(working, "done")["task"] == flash
+    assert result_of(ada, first) == "after step one\n"
+
+
+def test_an_exclusive_task_makes_way_for_nothing(ada, worker, tmp_path):
+    line = wait_for(tmp_path / "go")
+    working = worker("once", "sh", "-c", line, options=("--preempt",))
+    first = slow(ada, "once", "--exclusive")
+    assert told(working, "took")["task"] == first
+    flash = deposit(ada, "once")
+    page = ada.client.event.wait(since=0, timeout=3, kinds=["task.reopened"])
+    assert first not in {event.ref for event in page.events}
+    (tmp_path / "go").touch()
+    assert told(working, "done")["task"] == first
+    assert told(working, "done")["task"] == flash

@@ -5,7 +5,9 @@ from hashlib import sha256
 
 import pytest
 
+from nestmate_protocol.effects import Code
 from nestmate_protocol.signals.judgement import Outlook, SpeedSource
+from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.requests import (
     DepositTask,
     FailClaim,
@@ -57,12 +59,37 @@ def test_the_estimate_says_where_the_speed_came_from(town, ann, bob):
     assert (found.speed, found.source) == (2.0, SpeedSource.LEARNED)
 
 
-def test_of_a_task_that_failed_here_nothing_comes_by_itself(town, ann, bob):
+def test_a_task_that_failed_here_is_tried_again_after_growing_pauses(town, ann, bob):
     task = ann.ask(JOB).task
-    bob.ask(TakeTask(task=task))
-    bob.ask(FailClaim(task, "no spade"))
+    pauses = []
+    for _ in range(RULE.failed_retries_max):
+        bob.ask(TakeTask(task=task))
+        bob.ask(FailClaim(task, "no spade"))
+        request = town.ask_later(bob, replace(DIG, wait_seconds=0.1))
+        paused = judgement(town, bob, task)
+        assert paused.outlook is Outlook.PAUSED
+        pauses.append((paused.ready_ms - town.now.mono_ms) / 1_000)
+        town.wait(1)
+        assert bob.replies[request].code is Code.TIMED_OUT
+    assert pauses == [8, 16, 32, 64, 128]
+
+
+def test_a_task_that_failed_here_too_often_is_left_to_others(town, ann, bob):
+    task = ann.ask(JOB).task
+    for _ in range(RULE.failed_retries_max + 1):
+        assert bob.ask(TakeTask(task=task)).task == task
+        bob.ask(FailClaim(task, "no spade"))
     town.ask_later(bob, DIG)
     assert judgement(town, bob, task).outlook is Outlook.FAILED
+
+
+def test_what_is_less_urgent_than_a_reserve_wants_is_nothing_for_it(town, ann, bob):
+    tasks = [ann.ask(replace(JOB, urgency=urgency)).task for urgency in (0.4, 0.5)]
+    town.ask_later(bob, replace(DIG, min_urgency=0.5))
+    alert, flash = (judgement(town, bob, task) for task in tasks)
+    assert alert.outlook is Outlook.RELAXED
+    assert flash.outlook is Outlook.HELD
+    assert flash.estimate.hold == RULE.reserve_hold_seconds
 
 
 def test_an_issuer_that_does_not_answer_is_left_alone_for_a_while(town, ann, bob):

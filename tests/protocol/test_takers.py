@@ -12,12 +12,16 @@ from nestmate_protocol.limits import (
 )
 from nestmate_protocol.records import Kind
 from nestmate_protocol.signals.claims import Lease
+from nestmate_protocol.signals.parameters import RULE
+from nestmate_protocol.signals.preemption import Work, makes_way
 from nestmate_protocol.signals.requests import (
     Ability,
     ClaimView,
     DepositTask,
+    FailClaim,
     FinishClaim,
     ListClaims,
+    ReleaseClaim,
     ShowTask,
     TakeTask,
 )
@@ -28,6 +32,10 @@ DIG = TakeTask(skill="dig", wait_seconds=60)
 
 def status(agent, task):
     return agent.ask(ShowTask(task)).status
+
+
+def work_on(claim):
+    return Work(0, claim.urgency, claim.generation, claim.exclusive, 0.0)
 
 
 def test_a_taker_gets_the_task_that_is_there_already(ann, bob):
@@ -253,7 +261,144 @@ def test_a_flash_task_is_held_back_for_by_a_higher_percentile(town, ann, bob):
         {"setup_seconds": -1.0},
         {"setup_seconds": float("inf")},
         {"also": (Ability(" "),)},
+        {"min_urgency": 1.01},
+        {"min_urgency": float("nan")},
     ],
 )
 def test_a_taker_that_says_the_impossible_of_itself_is_refused(bob, wrong):
     assert bob.ask(replace(DIG, **wrong)).code is Code.INVALID
+
+
+# --- several slots of one agent
+
+
+def test_slots_of_one_agent_claim_each_task_once(town, ann, bob):
+    slots = [town.ask_later(bob, DIG) for _ in range(4)]
+    town.delay_ms = 50
+    tasks = {ann.ask(JOB).task for _ in range(3)}
+    town.wait(1)
+    got = [bob.replies[slot].task for slot in slots if slot in bob.replies]
+    assert (len(got), set(got)) == (3, tasks)
+    assert bob.count(Kind.CLAIM) == 3
+
+
+def test_of_two_slots_the_one_that_is_set_up_for_the_skill_takes_the_task(
+    town, ann, bob
+):
+    work = replace(DIG, also=(Ability("fly"),), setup_seconds=5)
+    flies = town.ask_later(bob, replace(work, context="fly"))
+    digs = town.ask_later(bob, replace(work, context="dig"))
+    ann.ask(JOB)
+    assert digs in bob.replies
+    assert flies not in bob.replies
+
+
+def test_a_slot_that_is_set_up_for_nothing_counts_the_set_up(town, ann, bob):
+    first = ann.ask(JOB).task
+    assert bob.ask(DIG).task == first
+    assert bob.ask(FinishClaim(first))  # the node remembers digging
+    work = replace(DIG, setup_seconds=5)
+    fresh = town.ask_later(bob, replace(work, context=""))
+    ann.ask(JOB)
+    town.wait(4)
+    assert fresh not in bob.replies
+    assert isinstance(bob.ask(work), ClaimView)
+
+
+# --- a reserve for what is urgent
+
+
+def test_a_reserve_gets_flash_tasks_only(town, ann, bob):
+    reserve = town.ask_later(bob, replace(DIG, min_urgency=0.5))
+    for urgency in (0.1, 0.4):
+        ann.ask(replace(JOB, urgency=urgency))
+    town.wait(30)
+    assert reserve not in bob.replies
+    flash = ann.ask(replace(JOB, urgency=0.5)).task
+    town.wait(2)
+    assert bob.replies[reserve].task == flash
+
+
+@pytest.mark.parametrize("idle_first", [True, False])
+def test_an_idle_slot_goes_before_a_reserve(town, ann, bob, idle_first):
+    wishes = [DIG, replace(DIG, min_urgency=0.5)]
+    asked = {
+        wish.min_urgency: town.ask_later(bob, wish)
+        for wish in (wishes if idle_first else wishes[::-1])
+    }
+    ann.ask(JOB)
+    town.wait(2)
+    assert asked[0.0] in bob.replies
+    assert asked[0.5] not in bob.replies
+
+
+def test_a_reserve_leaves_a_flash_task_to_an_idle_agent(town, ann, bob, cid):
+    reserve = town.ask_later(bob, replace(DIG, min_urgency=0.5))
+    idle = town.ask_later(cid, DIG)
+    town.delay_ms = 200
+    ann.ask(JOB)
+    town.wait(3)
+    assert idle in cid.replies
+    assert reserve not in bob.replies
+
+
+def test_a_lease_that_comes_late_does_not_go_to_a_reserve_for_better(town, ann, bob):
+    ann.ask(replace(JOB, urgency=0.1))
+    town.delay_ms = 100
+    gone = town.ask_later(bob, DIG)
+    reserve = town.ask_later(bob, replace(DIG, min_urgency=0.5))
+    bob.carry_out(bob.board.abandon(gone, town.now))
+    town.wait(1)
+    assert reserve not in bob.replies
+    assert bob.count(Kind.RELEASE) == 1
+
+
+def test_a_slow_task_that_made_way_twice_is_finished_by_its_third_holder(
+    town, ann, bob
+):
+    task = ann.ask(replace(JOB, urgency=0.1)).task
+    for fence in (1, 2):
+        claim = bob.ask(DIG)
+        assert (claim.generation, makes_way(work_on(claim))) == (fence, True)
+        bob.ask(ReleaseClaim(task, "made way", b"step %d" % fence))
+    last = bob.ask(DIG)
+    assert (last.generation, last.partial) == (3, b"step 2")
+    assert not makes_way(work_on(last))
+
+
+# --- what failed here
+
+
+def test_a_task_that_failed_here_goes_to_another_first(town, ann, bob, cid):
+    request = town.ask_later(bob, DIG)
+    task = ann.ask(JOB).task
+    bob.ask(FailClaim(task, "no spade"))
+    again, other = town.ask_later(bob, DIG), town.ask_later(cid, DIG)
+    town.wait(1)
+    assert bob.replies[request].task == cid.replies[other].task == task
+    assert again not in bob.replies
+
+
+def test_a_worker_alone_tries_again_what_failed_by_bad_luck(town, ann, bob):
+    task = ann.ask(JOB).task
+    bob.ask(TakeTask(task=task))
+    bob.ask(FailClaim(task, "no spade"))
+    request = town.ask_later(bob, DIG)
+    town.wait(7.9)
+    assert request not in bob.replies
+    town.wait(0.2)
+    assert bob.replies[request].task == task
+    bob.ask(FinishClaim(task, b"dug"))
+    assert status(ann, task) == "done"
+
+
+def test_a_task_that_always_fails_is_tried_so_often_and_no_more(town, ann, bob):
+    task = ann.ask(replace(JOB, ttl_seconds=3_600)).task
+    tries = 0
+    for _ in range(40):
+        claim = bob.ask(DIG)
+        if claim is not None:
+            assert bob.ask(FailClaim(task, "no spade"))
+            tries += 1
+        town.wait(60.5)
+    assert tries == 1 + RULE.failed_retries_max

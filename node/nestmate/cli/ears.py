@@ -8,7 +8,7 @@ knows nothing of commands.
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from typing import Final
 
 from nestmate.cli.asking import ask
@@ -17,14 +17,15 @@ from nestmate.errors import NodeError
 PAGE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 1.0
 LOSSES_KEPT_MAX: Final = 256
+_NO_REASON: Final = "its issuer did not say why"
 
 
 class Ears:
-    """What was heard of lost claims, as pairs of task and generation."""
+    """What was heard of lost claims, by task and generation."""
 
     def __init__(self, home: str | None) -> None:
         self._home = home
-        self._lost: deque[tuple[str, int]] = deque(maxlen=LOSSES_KEPT_MAX)
+        self._lost: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
@@ -36,9 +37,9 @@ class Ears:
             self._thread = threading.Thread(target=self._listen, daemon=True)
             self._thread.start()
 
-    def heard_loss(self, task: str, generation: int) -> bool:
-        """Whether the claim on a task under this fence is known to be over."""
-        return (task, generation) in tuple(self._lost)
+    def heard_loss(self, task: str, generation: int) -> str:
+        """Why the claim on a task under this fence is over, empty if it is not."""
+        return self._lost.get((task, generation), "")
 
     def _listen(self) -> None:
         since: int | None = None
@@ -50,7 +51,9 @@ class Ears:
                 time.sleep(AGAIN_SECONDS)
                 continue
             since = page["seq"]
-            self._lost.extend(
-                (event["ref"], event["details"].get("generation", 0))
-                for event in page["events"]
-            )
+            for event in page["events"]:
+                details = event["details"]
+                key = (event["ref"], details.get("generation", 0))
+                self._lost[key] = details.get("reason") or _NO_REASON
+            while len(self._lost) > LOSSES_KEPT_MAX:
+                self._lost.popitem(last=False)

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from nestmate.operations.fields import (
+    DURATION_PATTERN,
     Document,
     Request,
     Response,
@@ -16,6 +17,8 @@ from nestmate.operations.fields import (
     Wait,
 )
 from nestmate_protocol.limits import REASON_CHARS_MAX, SKILL_CHARS_MAX
+
+TAKE_SKILLS_MAX = 64
 
 Reason = Annotated[
     str,
@@ -42,6 +45,49 @@ class ClaimTake(Request, frozen=True):
             extra={"kind": "skill"},
         ),
     ] = ""
+    also: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Further skills of which any will do: NAME, or NAME=SPEED to "
+            "say how fast.",
+            max_length=TAKE_SKILLS_MAX,
+            extra={"kind": "texts"},
+        ),
+    ] = ()
+    speed: Annotated[
+        float,
+        Meta(
+            description="How fast at the skill, 1 for average; 0 for as fast as "
+            "receipts have shown.",
+            ge=0,
+        ),
+    ] = 0.0
+    setup: Annotated[
+        float | str,
+        Meta(
+            description="How long it takes to change to another skill than `context`: "
+            "seconds, or text such as 90s or 5m.",
+            extra={"kind": "duration"},
+            extra_json_schema={"pattern": DURATION_PATTERN, "minimum": 0},
+        ),
+    ] = 0.0
+    context: Annotated[
+        str | None,
+        Meta(
+            description="The skill that is set up already; empty for none, null for "
+            "that of the last task taken on this node.",
+            extra={"kind": "skill"},
+        ),
+    ] = None
+    min_urgency: Annotated[
+        float,
+        Meta(
+            description="Leave out what is less urgent, from 0 to 1; for whoever is "
+            "busy and would make way for urgent work.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
     timeout: Timeout = 10.0
 
 
@@ -59,6 +105,7 @@ class Claim(Response, frozen=True):
     partial: Annotated[
         Document, Meta(description="What an earlier holder had achieved, or null.")
     ]
+    exclusive: Annotated[bool, Meta(description="Whether it must not run twice.")]
 
 
 class ClaimList(Request, frozen=True):

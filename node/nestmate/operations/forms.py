@@ -7,6 +7,7 @@ operation.
 
 import base64
 import binascii
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -177,3 +178,15 @@ def _is_flat(document: Any) -> bool:
             for value in (item.values() if isinstance(item, dict) else item)
         ]
     return False
+
+
+def read_ability(text: str) -> tuple[str, float]:
+    """A skill and a speed from ``NAME`` or ``NAME=SPEED``; 0 where none is named.
+
+    A name that itself ends like the latter has to be given with a speed.
+    """
+    name, mark, speed = text.rpartition("=")
+    if mark:
+        with suppress(ValueError):
+            return name, float(speed)
+    return text, 0.0

@@ -215,7 +215,7 @@ class Desk:
             body.task, reason, partial, now, failed=failed
         )
         if failed:
-            self._parts.takers.shun(body.task)
+            self._parts.takers.shun(body.task, now)
         return [*steps, Reply(request, Acknowledged(body.task, fence))]
 
     def _finish(self, request: int, body: FinishClaim, now: Moment) -> list[Step]:

@@ -35,7 +35,9 @@ class Taker:
     """One local agent that waits for work; ``claiming`` is the task on its way to it.
 
     ``speeds`` holds its skills, with 0 where it does not say how fast it is; ``named``
-    is set where it wants that task and no other.
+    is set where it wants that task and no other. ``context`` is the skill it is set up
+    for, None for that of the last task taken here. ``code_min`` above 0 makes it a
+    reserve: busy, and to be asked only for what is so urgent.
     """
 
     request: int
@@ -43,14 +45,20 @@ class Taker:
     setup_seconds: float
     named: TaskId | None
     claiming: TaskId | None = None
+    context: str | None = None
+    code_min: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Shun:
-    """A task not to be claimed again before ``until_ms``; never, if that is None."""
+    """A task not to be claimed again before ``until_ms``; never, if that is None.
 
-    until_ms: int | None
-    tries: int
+    ``tries`` are claims without an answer, ``failures`` are how often it failed here.
+    """
+
+    until_ms: int | None = 0
+    tries: int = 0
+    failures: int = 0
 
 
 @unique
@@ -66,13 +74,17 @@ class SpeedSource(StrEnum):
 class Outlook(StrEnum):
     """What comes of a task at one taker, as things stand.
 
-    Only a ``RIPE`` task is claimed; ``HELD`` and ``SILENT`` ones become ripe by waiting
-    until ``Judgement.ready_ms``; the others do not.
+    Only a ``RIPE`` task is claimed; ``HELD``, ``SILENT`` and ``PAUSED`` ones become
+    ripe by waiting until ``Judgement.ready_ms``; the others do not. ``PAUSED`` is what
+    failed here and is tried again, ``FAILED`` what failed too often, and ``RELAXED``
+    what is less urgent than the taker wants.
     """
 
     RIPE = "ripe"
     HELD = "held"
     SILENT = "silent"
+    PAUSED = "paused"
+    RELAXED = "relaxed"
     CLOSED = "closed"
     ENGAGED = "engaged"
     GONE = "gone"
@@ -115,7 +127,7 @@ class Judgement(NamedTuple):
 _BARRED: Final = {
     outlook: Judgement(outlook)
     for outlook in Outlook
-    if outlook not in {Outlook.RIPE, Outlook.HELD, Outlook.SILENT}
+    if outlook not in {Outlook.RIPE, Outlook.HELD, Outlook.SILENT, Outlook.PAUSED}
 }
 
 
@@ -156,11 +168,14 @@ class Judge:
             return _BARRED[Outlook.DISTRUSTED]
         if cell.is_gone(now):
             return _BARRED[Outlook.GONE]
+        if value_of(taker.code_min) > cell.urgency(now.mono_ms):
+            return _BARRED[Outlook.RELAXED]
         estimate = self.estimate(taker, cell)
         ready_ms = cell.opened_ms + ceil(1_000 * estimate.hold)
         outlook = Outlook.HELD
         if shun is not None and shun.until_ms is not None and shun.until_ms > ready_ms:
-            ready_ms, outlook = shun.until_ms, Outlook.SILENT
+            ready_ms = shun.until_ms
+            outlook = Outlook.SILENT if shun.tries else Outlook.PAUSED
         if ready_ms <= now.mono_ms:
             outlook = Outlook.RIPE
         return Judgement(outlook, ready_ms, estimate)
@@ -177,7 +192,8 @@ class Judge:
             known = speeds.is_known(self._me, signal.skill)
             source = SpeedSource.LEARNED if known else SpeedSource.UNKNOWN
             speed = speeds.speed(self._me, signal.skill)
-        setup = 0.0 if self.context == signal.skill else taker.setup_seconds
+        context = self.context if taker.context is None else taker.context
+        setup = 0.0 if context == signal.skill else taker.setup_seconds
         missing = signal.body_bytes if signal.body is None else 0
         transfer = missing / BYTES_PER_PEER_PER_SECOND
         service = service_seconds(size, speed, setup, transfer)
@@ -186,6 +202,7 @@ class Judge:
         percentile = rule.reference_percentile_flash if flash else percentile
         reference = speeds.reference(signal.skill, percentile)
         loss = loss_seconds(service, size, reference, rule)
+        reserved = rule.reserve_hold_seconds if taker.code_min else 0.0
         return Estimate(
             size=size,
             speed=speed,
@@ -198,7 +215,7 @@ class Judge:
             good=size / reference,
             margin=rule.margin * service,
             loss=loss,
-            hold=hold_seconds(loss, rule),
+            hold=max(hold_seconds(loss, rule), reserved),
         )
 
     def preference(self, estimate: Estimate, cell: Cell, now: Moment) -> float:
@@ -222,7 +239,16 @@ class Judge:
         while len(self._shunned) > _SHUNNED_MAX:
             del self._shunned[next(iter(self._shunned))]
 
+    def failed(self, task: TaskId, now: Moment) -> None:
+        """A task failed here: leave it alone for longer each time, then for good."""
+        failures = 1 + (self._shunned.get(task.raw) or Shun()).failures
+        pause_ms = self._rule.failed_pause_ms << (failures - 1)
+        again = failures <= self._rule.failed_retries_max
+        self.shun(task, Shun(now.mono_ms + pause_ms if again else None, 0, failures))
+
     def won(self, task: TaskId, skill: str) -> None:
         """A task of this skill is worked here now."""
-        self._shunned.pop(task.raw, None)
+        shun = self._shunned.pop(task.raw, Shun())
+        if shun.failures:
+            self.shun(task, Shun(failures=shun.failures))
         self.context = skill

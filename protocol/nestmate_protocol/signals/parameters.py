@@ -41,6 +41,9 @@ class Rule:
     services_remembered: int = 64
     speed_doublings_max: float = 6.0
     digest_ms: int = 1_000
+    reserve_hold_seconds: float = 1.0
+    failed_pause_ms: int = 8_000
+    failed_retries_max: int = 5
 
     def reach(self, able: int, repeats: int) -> int:
         """How many more agents hear of a task: F, doubled by every repetition."""

@@ -127,7 +127,10 @@ class TakeTask:
     Waits up to ``wait_seconds`` for the issuer to grant a lease. ``speed`` is the
     agent's own at the skill, where 1 is average and 0 means as receipts taught;
     ``also`` are further skills of which any will do. ``setup_seconds`` is what it takes
-    to change to a skill other than that of the last task taken on this node.
+    to change to a skill other than ``context``, which is what this slot is set up for:
+    empty for nothing, None for the skill of the last task taken on this node.
+    ``min_urgency`` 0..1 leaves out what is less urgent; who asks for that has its hands
+    full, and lets idle agents go first for a moment.
     """
 
     task: TaskId | None = None
@@ -136,6 +139,8 @@ class TakeTask:
     speed: float = 0.0
     setup_seconds: float = 0.0
     also: tuple[Ability, ...] = ()
+    context: str | None = None
+    min_urgency: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,7 @@ class ClaimView:
     """One lease held by this node; ``generation`` is the fence that goes with it.
 
     ``partial`` is what an earlier holder had achieved when it gave the task back.
+    An ``exclusive`` task has effects that must not happen twice.
     """
 
     task: TaskId
@@ -154,6 +160,7 @@ class ClaimView:
     urgency: float
     body: bytes
     partial: bytes = b""
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

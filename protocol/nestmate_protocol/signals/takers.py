@@ -4,7 +4,8 @@ Whenever a taker is idle and a task of its skill may be claimed, it claims the b
 which may be claimed, and which is best, is the judge's to say. One claim per taker is
 on its way at a time; denied or unanswered, the next task has its turn. A lease whose
 taker has gone meanwhile goes to another that waits for the skill, or back to its
-issuer. This file knows no record and no peer.
+issuer. Several takers may be slots of one agent: no task is claimed for two of them.
+This file knows no record and no peer.
 """
 
 from dataclasses import replace
@@ -21,6 +22,7 @@ from nestmate_protocol.signals.courier import pause_ms
 from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Field, Stage
 from nestmate_protocol.signals.judgement import Judge, Outlook, Shun, Taker
+from nestmate_protocol.signals.levels import urgency_code
 from nestmate_protocol.signals.outcomes import Listen
 from nestmate_protocol.signals.records import is_skill_name
 from nestmate_protocol.signals.requests import Ability, TakeTask
@@ -63,12 +65,11 @@ class Takers:
         until_ms = now.mono_ms + wait_ms(body.wait_seconds)
         if body.task is not None:
             cell = self._claimable(body.task)
-            speeds = _abilities(Ability(cell.signal.skill, body.speed))
-            taker = Taker(request, speeds, _seconds(body.setup_seconds), cell.task)
+            taker = _taker(request, body, Ability(cell.signal.skill, body.speed))
             steps = self._claim(taker, cell, now)
         else:
-            speeds = _abilities(Ability(body.skill, body.speed), *body.also)
-            taker = Taker(request, speeds, _seconds(body.setup_seconds), None)
+            first = Ability(body.skill, body.speed)
+            taker = _taker(request, body, first, *body.also)
             self._takers[request] = taker
             steps = [*map(Listen, taker.speeds), *self._choose(taker, now)]
         self._alarms.set((_REQUEST, request), until_ms)
@@ -81,9 +82,9 @@ class Takers:
         if taker is not None and taker.claiming is not None:
             self._worker.forget(taker.claiming)
 
-    def shun(self, task: TaskId) -> None:
-        """Never claim a task again by itself: it failed here."""
-        self._judge.shun(task, Shun(None, 0))
+    def shun(self, task: TaskId, now: Moment) -> None:
+        """A task failed here: leave it to others for a while, in the end for good."""
+        self._judge.failed(task, now)
 
     def offered(self, task: TaskId, now: Moment) -> list[Step]:
         """A task may be claimed now that could not be before."""
@@ -108,7 +109,8 @@ class Takers:
         claim = self._worker.claims[task.raw]
         self._judge.won(task, claim.skill)
         mine = [t for t in self._takers.values() if t.claiming == task]
-        for taker in mine or self._idle(claim.skill):
+        idle = [t for t in self._idle(claim.skill) if t.code_min <= claim.urgency_code]
+        for taker in mine or idle:
             self.abandon(taker.request)
             view = claim_view(claim, self._worker.tenures[task.raw], now)
             return [claim_event("claim.granted", claim), Reply(taker.request, view)]
@@ -132,10 +134,10 @@ class Takers:
 
     def unanswered(self, task: TaskId, now: Moment) -> list[Step]:
         """An issuer is silent: leave its task alone for a while and take the next."""
-        shun = self._judge.shunned(task)
-        tries = 1 + (shun.tries if shun is not None else 0)
-        until_ms = now.mono_ms + pause_ms(tries)
-        self._judge.shun(task, Shun(until_ms, tries))
+        shun = self._judge.shunned(task) or Shun()
+        until_ms = now.mono_ms + pause_ms(shun.tries + 1)
+        shun = replace(shun, until_ms=until_ms, tries=shun.tries + 1)
+        self._judge.shun(task, shun)
         steps: list[Step] = []
         for taker in [t for t in self._takers.values() if t.claiming == task]:
             _look_again(self._alarms, taker, until_ms)
@@ -185,12 +187,13 @@ class Takers:
         return self._worker.claim(cell, seconds, now, patient=patient)
 
     def _idle(self, skill: str) -> list[Taker]:
-        """Who waits for any task of a skill and has no claim on its way."""
-        return [
+        """Who waits for any task of a skill with no claim on its way; reserves last."""
+        idle = [
             taker
             for taker in self._takers.values()
             if skill in taker.speeds and taker.named is None and taker.claiming is None
         ]
+        return sorted(idle, key=lambda taker: taker.code_min > 0)
 
     def _claimable(self, task: TaskId) -> Cell:
         cell = self._field.get(task)
@@ -203,6 +206,20 @@ class Takers:
         if not self._worker.has_room():
             raise busy("This node holds as many claims as it may.", "Finish some.")
         return cell
+
+
+def _taker(request: int, body: TakeTask, *abilities: Ability) -> Taker:
+    """Who asks so; DeclinedError for what it cannot be."""
+    if not 0 <= body.min_urgency <= 1:
+        raise invalid("Urgency is a number from 0 to 1.")
+    return Taker(
+        request,
+        _abilities(*abilities),
+        _seconds(body.setup_seconds),
+        body.task,
+        context=body.context,
+        code_min=urgency_code(body.min_urgency),
+    )
 
 
 def _abilities(*abilities: Ability) -> dict[str, float]:

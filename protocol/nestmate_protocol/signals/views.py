@@ -9,6 +9,7 @@ from nestmate_protocol.codec import plain
 from nestmate_protocol.ids import Address
 from nestmate_protocol.signals.field import Cell, Stage
 from nestmate_protocol.signals.levels import urgency_share
+from nestmate_protocol.signals.records import TaskClass
 from nestmate_protocol.signals.requests import ClaimView, TaskStatus, TaskView
 from nestmate_protocol.signals.shelf import HeldClaim, OwnTask
 from nestmate_protocol.signals.worker import Tenure
@@ -33,6 +34,7 @@ def claim_view(claim: HeldClaim, tenure: Tenure, now: Moment) -> ClaimView:
         urgency=urgency_share(claim.urgency_code),
         body=claim.body,
         partial=claim.partial,
+        exclusive=claim.task_class == TaskClass.EXCLUSIVE,
     )
 
 

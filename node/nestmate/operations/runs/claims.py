@@ -15,6 +15,7 @@ from nestmate.operations.forms import (
     from_bytes,
     identifier,
     plain,
+    read_ability,
     seconds,
     to_bytes,
 )
@@ -25,6 +26,8 @@ from nestmate.operations.signals import Acknowledged
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import RESULT_BYTES_MAX
 from nestmate_protocol.signals import requests as core
+
+SETUP_SECONDS_MAX = 86_400
 
 
 async def take(node: Node, request: ClaimTake, _caller: Caller) -> Claim:
@@ -38,6 +41,11 @@ async def take(node: Node, request: ClaimTake, _caller: Caller) -> Claim:
         task=identifier(TaskId, request.task, "task") if request.task else None,
         skill=request.skill,
         wait_seconds=seconds(request.timeout, "timeout", 0, WAIT_SECONDS_MAX),
+        speed=request.speed,
+        setup_seconds=seconds(request.setup, "setup", 0, SETUP_SECONDS_MAX),
+        also=tuple(core.Ability(*read_ability(text)) for text in request.also),
+        context=request.context,
+        min_urgency=request.min_urgency,
     )
     return _show(await answer(node, wish, core.ClaimView))
 
@@ -91,4 +99,5 @@ def _show(view: core.ClaimView) -> Claim:
         urgency=view.urgency,
         body=from_bytes(view.body),
         partial=from_bytes(view.partial),
+        exclusive=view.exclusive,
     )

@@ -1,0 +1,178 @@
+"""A shift: what the slots of one worker have in common while it works.
+
+What is to be done and how, how many tasks are left, whether it is time to stop, and
+the way to the node. A lease is kept alive here for as long as its task is at work.
+This file starts no command and decides on no task.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nestmate.cli.asking import ask
+from nestmate.cli.ears import Ears
+from nestmate.cli.job import GRACE_SECONDS
+from nestmate.client import Cord
+from nestmate.errors import ConflictError, NodeError, NotFoundError, NotRunningError
+from nestmate.home import Home
+from nestmate.operations.forms import read_ability
+
+TAKE_SECONDS: Final = 25.0
+NODE_AWAY_SECONDS: Final = 60.0
+PAUSE_SECONDS: Final = 0.25
+LOST: Final = (ConflictError, NotFoundError)
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What a worker does: which skills, with which command, and how well.
+
+    ``also`` are further skills as ``claim.take`` wants them: NAME or NAME=SPEED.
+    """
+
+    home: Home
+    skill: str
+    command: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    speed: float = 0.0
+    setup: str = "0"
+    grace_seconds: float = GRACE_SECONDS
+    slots: int = 1
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return (self.skill, *(read_ability(text)[0] for text in self.also))
+
+    def wish(self, context: str) -> dict[str, object]:
+        """The best task there is, for a slot that is set up for ``context``."""
+        return {
+            "skill": self.skill,
+            "also": self.also,
+            "speed": self.speed,
+            "setup": self.setup,
+            "context": context,
+            "timeout": TAKE_SECONDS,
+        }
+
+
+class Shift:
+    """Shared by threads: one per slot, and the main one, which ends them.
+
+    ``changed`` is called when a slot has begun or ended to run a command.
+    """
+
+    def __init__(self, trade: Trade, tell: Tell, left: int | None) -> None:
+        self.trade = trade
+        self.stopping = threading.Event()
+        self.hurried = threading.Event()
+        self.changed: Callable[[], None] = _do_nothing
+        self.ears = Ears(os.fspath(trade.home.root))
+        self._show = tell
+        self._left = left
+        self._cords: set[Cord] = set()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Shift of {', '.join(self.trade.skills)}>"
+
+    def tell(self, **news: object) -> None:
+        """Let the user know."""
+        with self._lock:
+            self._show(news)
+
+    def draw(self) -> bool:
+        """Whether there is one more task to do, which is then the caller's."""
+        with self._lock:
+            if self._left is None:
+                return True
+            if self._left == 0:
+                return False
+            self._left -= 1
+            return True
+
+    def put_back(self) -> None:
+        """The caller has not done the task it drew."""
+        with self._lock:
+            if self._left is not None:
+                self._left += 1
+
+    def hurry(self) -> None:
+        """Wait for nothing more: neither for the node nor for commands to end well."""
+        with self._lock:
+            self.hurried.set()
+            for cord in self._cords:
+                cord.cut()
+
+    def ask(
+        self, name: str, payload: Mapping[str, object], cord: Cord | None = None
+    ) -> dict[str, Any]:
+        """Call the node; NodeError says what stood in the way."""
+        cord = cord or Cord()
+        with self._lock:
+            self._cords.add(cord)
+            if self.hurried.is_set():
+                cord.cut()
+        try:
+            return ask(os.fspath(self.trade.home.root), name, payload, cord)
+        finally:
+            with self._lock:
+                self._cords.discard(cord)
+
+    def ask_patiently(
+        self, name: str, payload: Mapping[str, object], cord: Cord | None = None
+    ) -> dict[str, Any]:
+        """Call, and wait a while for a node that is just being restarted."""
+        deadline = time.monotonic() + NODE_AWAY_SECONDS
+        cord = cord or Cord()
+        while True:
+            try:
+                return self.ask(name, payload, cord)
+            except NotRunningError:
+                if time.monotonic() > deadline or cord.is_pulled:
+                    raise
+            self.hurried.wait(PAUSE_SECONDS)
+
+
+def _do_nothing() -> None:
+    """Nobody listens."""
+
+
+class Lease:
+    """One task that is ours for as long as its lease is renewed in time."""
+
+    def __init__(self, shift: Shift, claim: Mapping[str, Any]) -> None:
+        self.claim = claim
+        self.began = time.monotonic()
+        self.task: str = claim["task"]
+        self.generation: int = claim["generation"]
+        self._shift = shift
+        self._every_seconds = claim["lease_seconds"] / 3
+        self._due = self.began + self._every_seconds
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.task} under {self.generation}>"
+
+    def keep(self) -> str:
+        """Renew it if that is due; why it is lost, empty if it is not.
+
+        A node that is away is no loss yet: its coming back will tell.
+        """
+        shift = self._shift
+        if lost := shift.ears.heard_loss(self.task, self.generation):
+            return lost
+        if time.monotonic() < self._due:
+            return ""
+        try:
+            shift.ask("claim.renew", {"task": self.task})
+        except LOST as lost_error:
+            return str(lost_error)
+        except NodeError as trouble:
+            shift.tell(what="unrenewed", task=self.task, why=str(trouble))
+        self._due = time.monotonic() + self._every_seconds
+        return ""
