@@ -76,8 +76,9 @@ PRINTS = {
     "event tail": "one [event](events.md) a line; `lagged` is the type "
     "of a line that says that older events were lost",
     "work": "one line for each thing that happens: `what` is `waiting`, `took`, "
-    "`done`, `failed`, `lost`, `released`, `stopped`, `unrenewed` or `unreleased`, "
-    "`task` is the task, `why` the reason",
+    "`done`, `failed`, `lost`, `released`, `dropped` (a partial result too large), "
+    "`stopped`, `unrenewed` or `unreleased`, `task` is the task, `why` the reason, "
+    "`slot` the slot if there are several",
     "mcp": "nothing of its own: standard input and output belong to the host; see "
     "[MCP](mcp.md)",
     "key rotate": "`address`, `device` and `position` in the identity log",

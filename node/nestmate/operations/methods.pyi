@@ -119,7 +119,16 @@ class ClaimMethods:
     """What is done to claims."""
 
     def take(
-        self, task: str = "", *, skill: str = "", timeout: float | str = 10.0
+        self,
+        task: str = "",
+        *,
+        skill: str = "",
+        also: Sequence[str] = (),
+        speed: float = 0.0,
+        setup: float | str = 0.0,
+        context: str | None = None,
+        min_urgency: float = 0.0,
+        timeout: float | str = 10.0,
     ) -> Claim:
         """Claim one named task, or the best one of a skill as it comes along."""
 
