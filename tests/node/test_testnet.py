@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,10 @@ def folder():
     """A place for a testnet, short enough for Unix sockets; nothing stays in it."""
     place = a_folder()
     yield place / "net"
-    shutil.rmtree(place)
+    for pid in processes_in(place):  # a test has failed
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +209,7 @@ def test_a_folder_with_other_things_is_refused_and_left_untouched(folder):
 def test_an_interrupted_up_leaves_no_process_behind(folder, until, number):
     net = Bench(folder)
     with subprocess.Popen(
-        net.command("up", "2"),
+        net.command("up", "9"),  # so many that it is far from over when it is told
         env=net.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
