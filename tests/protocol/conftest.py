@@ -209,6 +209,12 @@ def town() -> Town:
     return Town()
 
 
+@pytest.fixture(scope="session")
+def new_town() -> Callable[[], Town]:
+    """What makes a town for each of many examples."""
+    return Town
+
+
 @pytest.fixture
 def ann(town: Town) -> Agent:
     """Ann, in a town with Bob and Cid."""

@@ -6,11 +6,12 @@ from hashlib import sha256
 import pytest
 
 from nestmate_protocol.effects import Code
-from nestmate_protocol.signals.judgement import Outlook, SpeedSource
+from nestmate_protocol.signals.judgement import Outlook
 from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.requests import (
     DepositTask,
     FailClaim,
+    SpeedSource,
     TakeTask,
     WithdrawTask,
 )

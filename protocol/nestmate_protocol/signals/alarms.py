@@ -43,6 +43,11 @@ class Alarms(Generic[_Key]):
         """Let ``key`` not ring; fine if it was not set."""
         self._due.pop(key, None)
 
+    def due(self, key: _Key) -> int | None:
+        """When ``key`` rings, in ms; None if it does not."""
+        known = self._due.get(key)
+        return None if known is None else known[0]
+
     def ring(self, now_ms: int) -> list[_Key]:
         """The keys that are due, first due first; their alarms are spent."""
         keys: list[_Key] = []

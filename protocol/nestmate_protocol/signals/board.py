@@ -30,9 +30,11 @@ from nestmate_protocol.signals.claims import (
 )
 from nestmate_protocol.signals.confirmations import Confirmations
 from nestmate_protocol.signals.desk import Desk, Parts
+from nestmate_protocol.signals.details import Archive
 from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import sensed_event
+from nestmate_protocol.signals.explaining import Explainer
 from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.judgement import Judge
@@ -58,6 +60,7 @@ from nestmate_protocol.signals.shelf import (
 )
 from nestmate_protocol.signals.takers import Takers
 from nestmate_protocol.signals.trail import Able, Trail
+from nestmate_protocol.signals.turnout import Turnout
 from nestmate_protocol.signals.upshots import (
     Confirmed,
     DeclinedError,
@@ -163,6 +166,14 @@ class Board:
         )
         self._takers = Takers(self._field, self._worker, judge)
         self._confirmations = Confirmations()
+        self._turnout = Turnout()
+        archive = Archive(
+            self._emitter,
+            self._turnout,
+            Explainer(self._field, self._worker, self._takers, judge),
+            self._speeds,
+            outside.able,
+        )
         self._waking: tuple[_Waking, ...] = (
             self._issuer,
             self._emitter,
@@ -181,6 +192,7 @@ class Board:
             worker=self._worker,
             takers=self._takers,
             confirmations=self._confirmations,
+            archive=archive,
         )
         self._desk = Desk(parts, outside.entropy)
 
@@ -360,7 +372,13 @@ class Board:
             case Kind.CLAIM:
                 claim = Claim.read(fields)
                 _same(claim.worker, author)
-                return self._issuer.claimed(claim, now)
+                steps = self._issuer.claimed(claim, now)
+                own = self._issuer.tasks.get(claim.task.raw)
+                if own is not None:
+                    held = (own.holder, own.generation)
+                    granted = held == (claim.worker, claim.generation)
+                    self._turnout.note(claim, now, granted=granted)
+                return steps
             case Kind.BEAT:
                 beat = Beat.read(fields)
                 _same(beat.worker, author)
@@ -368,7 +386,11 @@ class Board:
             case Kind.DONE:
                 result = Done.read(fields)
                 _same(result.worker, author)
-                return self._issuer.finished(result, now)
+                steps = self._issuer.finished(result, now)
+                own = self._issuer.tasks.get(result.task.raw)
+                if own is not None:
+                    self._takers.reconsider(own.order.skill, now)
+                return steps
             case Kind.RELEASE:
                 release = Release.read(fields)
                 _same(release.worker, author)
@@ -376,7 +398,7 @@ class Board:
             case Kind.LEASE:
                 return self._leased(Lease.read(fields), author, now)
             case Kind.RECEIPT:
-                return self._receipted(Receipt.read(fields), author)
+                return self._receipted(Receipt.read(fields), author, now)
             case Kind.CANCEL:
                 cancel = Cancel.read(fields)
                 cell = self._field.get(cancel.task)
@@ -395,7 +417,7 @@ class Board:
             steps += self._worker.leased(author, lease, now)
         return steps
 
-    def _receipted(self, receipt: Receipt, author: Address) -> list[Step]:
+    def _receipted(self, receipt: Receipt, author: Address, now: Moment) -> list[Step]:
         life = done(receipt.task, receipt.generation, receipt.holder)
         cell = self._field.get(receipt.task)
         news = cell is not None and life > cell.life
@@ -404,6 +426,7 @@ class Board:
             size, seconds = value_of(receipt.size_code), receipt.measured_ms / 1_000
             skill, holder = cell.signal.skill, receipt.holder
             steps.append(learn(self._speeds, holder, skill, size, seconds))
+            self._takers.reconsider(skill, now)
         return steps
 
     def _told(self, author: Address, task: TaskId, life: Life) -> list[Step]:

@@ -6,7 +6,7 @@ desk checks what a caller may get wrong and leaves every rule to its part.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import assert_never
 
@@ -24,6 +24,7 @@ from nestmate_protocol.limits import (
     TASK_BODY_BYTES_MAX,
 )
 from nestmate_protocol.signals.confirmations import Confirmations
+from nestmate_protocol.signals.details import Archive
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.field import Field, Stage
 from nestmate_protocol.signals.issuer import Issuer
@@ -41,6 +42,7 @@ from nestmate_protocol.signals.requests import (
     ClaimViews,
     Deposited,
     DepositTask,
+    ExplainClaim,
     FailClaim,
     FinishClaim,
     ListClaims,
@@ -84,6 +86,7 @@ class Parts:
     worker: Worker
     takers: Takers
     confirmations: Confirmations
+    archive: Archive
 
 
 class Desk:
@@ -104,7 +107,7 @@ class Desk:
             case ListSignals():
                 return [Reply(request, TaskViews(self._list(body, now)))]
             case ShowTask(task):
-                return [Reply(request, self._show(task, now))]
+                return [Reply(request, self._detailed(task, now))]
             case ReinforceTask(task):
                 return self._reinforce(request, task, now)
             case WithdrawTask(task):
@@ -113,6 +116,10 @@ class Desk:
                 return self._parts.takers.take(request, body, now)
             case ListClaims():
                 return [Reply(request, self._claims(now))]
+            case ExplainClaim(task):
+                return [
+                    Reply(request, self._parts.archive.explainer.explain(task, now))
+                ]
             case RenewClaim(task):
                 fence, steps = self._parts.worker.renew(task, now)
                 return [*steps, Reply(request, Acknowledged(task, fence))]
@@ -154,6 +161,15 @@ class Desk:
         if claim is not None:
             return held_view(claim)
         raise unknown("No such task is known here.", "See `nestmate signal ls`.")
+
+    def _detailed(self, task: TaskId, now: Moment) -> TaskView:
+        parts, view = self._parts, self._show(task, now)
+        cell, own = parts.field.get(task), parts.issuer.tasks.get(task.raw)
+        if own is not None:
+            return replace(view, detail=parts.archive.own(own, cell, now))
+        if cell is not None:
+            return replace(view, detail=parts.archive.sensed(cell, now))
+        return view
 
     def _reinforce(self, request: int, task: TaskId, now: Moment) -> list[Step]:
         parts = self._parts

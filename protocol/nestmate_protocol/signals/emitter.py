@@ -121,6 +121,11 @@ class Emitter:
         """Who was told of a task so far; nobody, if it is not called out."""
         return self._audiences.get(task.raw, Audience())
 
+    def said(self, task: TaskId) -> tuple[int, int | None]:
+        """How often this generation was called out, and when it is again, in ms."""
+        voice = self._voices.get(task.raw)
+        return (voice.repeats if voice else 0, self._alarms.due(task.raw))
+
     def may_spend(self, now: Moment) -> bool:
         """Whether a record of the spending chain may go now; if so it is counted."""
         return not self._due and self._pace.take(now.mono_ms)

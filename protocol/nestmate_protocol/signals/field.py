@@ -67,6 +67,15 @@ class Share(NamedTuple):
     birth_ms: int
 
 
+class Parts(NamedTuple):
+    """The factors of a stimulus, and the intensity ``I`` they come from."""
+
+    intensity: float
+    urgency: float
+    growth: float
+    freshness: float
+
+
 @unique
 class Sensed(Enum):
     """What a signal changed here."""
@@ -113,16 +122,24 @@ class Cell:
         """For how long the task has been open, as far as is known here."""
         return max(0, now_ms - self.opened_ms) / 1_000
 
+    def parts(self, now_ms: int, ageing: float) -> Parts:
+        """What the stimulus is made of; ``ageing`` is A in seconds."""
+        intensity = self.intensity(now_ms)
+        declared = value_of(self.signal.urgency_code)
+        return Parts(
+            intensity=intensity,
+            urgency=min(URGENCY_MAX, max(declared, intensity)),
+            growth=1 + self.age_seconds(now_ms) / ageing,
+            freshness=min(1.0, 2 * intensity / declared),
+        )
+
     def strength(self, now_ms: int, ageing: float) -> float:
         """The stimulus ``S = u_eff (1 + age / A) min(1, I / I_0)``, ``I_0 = u / 2``.
 
         ``ageing`` is A in seconds.
         """
-        intensity = self.intensity(now_ms)
-        declared = value_of(self.signal.urgency_code)
-        effective = min(URGENCY_MAX, max(declared, intensity))
-        grown = 1 + self.age_seconds(now_ms) / ageing
-        return effective * grown * min(1.0, 2 * intensity / declared)
+        parts = self.parts(now_ms, ageing)
+        return parts.urgency * parts.growth * parts.freshness
 
     def is_gone(self, now: Moment) -> bool:
         """Whether the task's time is over, or its issuer has been silent too long."""

@@ -19,6 +19,7 @@ from nestmate_protocol.limits import BYTES_PER_PEER_PER_SECOND
 from nestmate_protocol.signals.field import Cell, Stage
 from nestmate_protocol.signals.levels import FLASH, level_of, value_of
 from nestmate_protocol.signals.parameters import Rule
+from nestmate_protocol.signals.requests import Estimate, SpeedSource
 from nestmate_protocol.signals.response import (
     Speeds,
     hold_seconds,
@@ -62,15 +63,6 @@ class Shun:
 
 
 @unique
-class SpeedSource(StrEnum):
-    """Where the speed came from that a taker was counted with."""
-
-    DECLARED = "declared"
-    LEARNED = "learned"
-    UNKNOWN = "unknown"
-
-
-@unique
 class Outlook(StrEnum):
     """What comes of a task at one taker, as things stand.
 
@@ -90,27 +82,6 @@ class Outlook(StrEnum):
     GONE = "gone"
     FAILED = "failed"
     DISTRUSTED = "distrusted"
-
-
-class Estimate(NamedTuple):
-    """What a task takes one taker, and what it loses by going there; all in seconds.
-
-    ``speed`` and ``reference`` are against an average of 1; ``good`` is what an agent
-    of the reference speed would need, ``loss`` what is over that and beyond the margin.
-    """
-
-    size: float
-    speed: float
-    source: SpeedSource
-    setup: float
-    transfer: float
-    service: float
-    reference: float
-    percentile: int
-    good: float
-    margin: float
-    loss: float
-    hold: float
 
 
 class Judgement(NamedTuple):
@@ -185,15 +156,27 @@ class Judge:
 
         A body that has yet to come takes the time of bringing it.
         """
+        skill = cell.signal.skill
+        context = self.context if taker.context is None else taker.context
+        setup = 0.0 if context == skill else taker.setup_seconds
+        found = self._estimate(self._me, cell, taker.speeds.get(skill, 0.0), setup)
+        reserved = self._rule.reserve_hold_seconds if taker.code_min else 0.0
+        return found if found.hold >= reserved else found._replace(hold=reserved)
+
+    def guess(self, agent: Address, cell: Cell) -> Estimate:
+        """What ``estimate`` would be for another agent, by receipts known here."""
+        return self._estimate(agent, cell, 0.0, 0.0)
+
+    def _estimate(
+        self, agent: Address, cell: Cell, declared: float, setup: float
+    ) -> Estimate:
         rule, speeds, signal = self._rule, self._speeds, cell.signal
         size = value_of(signal.size_code)
-        speed, source = taker.speeds.get(signal.skill, 0.0), SpeedSource.DECLARED
-        if not speed:
-            known = speeds.is_known(self._me, signal.skill)
+        speed, source = declared, SpeedSource.DECLARED
+        if not declared:
+            known = speeds.is_known(agent, signal.skill)
             source = SpeedSource.LEARNED if known else SpeedSource.UNKNOWN
-            speed = speeds.speed(self._me, signal.skill)
-        context = self.context if taker.context is None else taker.context
-        setup = 0.0 if context == signal.skill else taker.setup_seconds
+            speed = speeds.speed(agent, signal.skill)
         missing = signal.body_bytes if signal.body is None else 0
         transfer = missing / BYTES_PER_PEER_PER_SECOND
         service = service_seconds(size, speed, setup, transfer)
@@ -202,7 +185,6 @@ class Judge:
         percentile = rule.reference_percentile_flash if flash else percentile
         reference = speeds.reference(signal.skill, percentile)
         loss = loss_seconds(service, size, reference, rule)
-        reserved = rule.reserve_hold_seconds if taker.code_min else 0.0
         return Estimate(
             size=size,
             speed=speed,
@@ -215,7 +197,7 @@ class Judge:
             good=size / reference,
             margin=rule.margin * service,
             loss=loss,
-            hold=max(hold_seconds(loss, rule), reserved),
+            hold=hold_seconds(loss, rule),
         )
 
     def preference(self, estimate: Estimate, cell: Cell, now: Moment) -> float:
@@ -227,6 +209,10 @@ class Judge:
             self._speeds.ageing_seconds,
             estimate.service,
         )
+
+    def trust(self, issuer: Address) -> float:
+        """How much an issuer's word weighs here, 0..1."""
+        return self._trust(issuer)
 
     def shunned(self, task: TaskId) -> Shun | None:
         """Until when a task is left alone here, if it is."""

@@ -73,6 +73,13 @@ def size_code(seconds: float) -> int:
     return min(SIZE_CODE_MAX, steps)
 
 
+def code_of(value: float) -> int:
+    """The nearest urgency code for a value of 1..245."""
+    return min(
+        URGENCY_CODE_MAX, floor(STEPS_PER_DOUBLING * log2(max(1.0, value)) + 0.5)
+    )
+
+
 def level_of(code: int) -> Level:
     """The level an urgency code belongs to."""
     if code >= FLASH.code_min:

@@ -6,6 +6,7 @@ are milliseconds. This file knows nothing of how a request is met.
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from typing import NamedTuple
 
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
@@ -69,10 +70,93 @@ class ShowTask:
 
 
 @dataclass(frozen=True, slots=True)
+class DepositView:
+    """Who needs a task, how urgently, and since when its latest word is out."""
+
+    agent: Address
+    urgency: float
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrengthView:
+    """What makes the strength of a signal: ``weight * growth * freshness``.
+
+    ``weight`` is the effective urgency on the scale from 1 to 245, ``intensity`` what
+    is left of all deposits; ``growth`` is ``1 + age / A``, ``freshness`` falls below 1
+    once nobody repeats the signal. ``deposits`` are the first few.
+    """
+
+    weight: float
+    intensity: float
+    growth: float
+    freshness: float
+    half_life_seconds: float
+    deposits: tuple[DepositView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerView:
+    """An agent told of a task; the rest is a guess from receipts known here.
+
+    ``speed`` is None where no receipt taught it; ``hold_seconds`` is the age from which
+    on an idle agent of that speed would claim. Whether it holds back only it knows.
+    """
+
+    agent: Address
+    speed: float | None
+    hold_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TellingView:
+    """How one of our own tasks is called out, in the generation that is open.
+
+    ``said`` counts how often; ``again_seconds`` is until the next time, None if none
+    is due; ``able`` is how many agents are known to have the skill; ``told`` counts
+    those told straight, ``listeners`` are the first few; ``topic`` tells whether
+    everybody who listens for the skill was told as well.
+    """
+
+    said: int
+    again_seconds: float | None
+    able: int
+    told: int
+    listeners: tuple[ListenerView, ...]
+    topic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """Who claimed one of our own tasks, and whether it got it."""
+
+    agent: Address
+    generation: int
+    granted: bool
+    seconds_ago: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """Why a task stands where it stands, as far as this node can know.
+
+    ``telling`` and ``attempts`` are of our own tasks only. ``ready_seconds`` is until
+    this node may claim it, None where waiting does not help; ``why`` is a sentence.
+    """
+
+    strength: StrengthView | None
+    telling: TellingView | None
+    attempts: tuple[AttemptView, ...]
+    ready_seconds: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskView:
     """One task as seen from here; what is not known here is None or empty.
 
     ``strength`` is the stimulus S of the signals rule; ``generation`` is the fence.
+    ``detail`` is there where one task was asked for.
     """
 
     task: TaskId
@@ -89,6 +173,7 @@ class TaskView:
     result: bytes | None
     reason: str
     deposits: int
+    detail: TaskDetail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +260,112 @@ class ListClaims:
     """Which leases this node holds."""
 
 
+@unique
+class Prospect(StrEnum):
+    """What comes, or came, of a task at this node.
+
+    ``HELD``, ``SILENT`` and ``PAUSED`` may still be claimed once ``ready_seconds`` are
+    over, ``RIPE`` at any moment; ``ASKED`` waits for the issuer's word.
+    """
+
+    RIPE = "ripe"
+    HELD = "held"
+    SILENT = "silent"
+    PAUSED = "paused"
+    RELAXED = "relaxed"
+    ASKED = "asked"
+    CLAIMED = "claimed"
+    FINISHED = "finished"
+    CONFIRMED = "confirmed"
+    UNWANTED = "unwanted"
+    BUSY = "busy"
+    FULL = "full"
+    CLOSED = "closed"
+    GONE = "gone"
+    FAILED = "failed"
+    DISTRUSTED = "distrusted"
+
+
+@unique
+class SpeedSource(StrEnum):
+    """Where the speed came from that a taker was counted with."""
+
+    DECLARED = "declared"
+    LEARNED = "learned"
+    UNKNOWN = "unknown"
+
+
+class Estimate(NamedTuple):
+    """What a task takes one taker, and what it loses by going there; all in seconds.
+
+    ``speed`` and ``reference`` are against an average of 1; ``good`` is what an agent
+    of the reference speed would need, ``loss`` what is over that and beyond the margin,
+    ``hold`` the age from which on the task may be claimed.
+    """
+
+    size: float
+    speed: float
+    source: SpeedSource
+    setup: float
+    transfer: float
+    service: float
+    reference: float
+    percentile: int
+    good: float
+    margin: float
+    loss: float
+    hold: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainClaim:
+    """Why this node claims a task, or why it does not."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The task a taker would rather have than the one asked about."""
+
+    task: TaskId
+    preference: float
+    ready_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why this node claims a task, or why it does not; ``sentence`` says it in words.
+
+    ``ready_seconds`` is until it may be claimed here, None where waiting does not help;
+    ``urgency_counted`` differs from ``urgency`` where others need the task as well or
+    its issuer cannot pay; ``waiting`` counts who waits for the skill here, ``idle``
+    those without a claim on its way; ``lease_seconds`` are left of our lease, and
+    ``shunned_seconds`` until a task is tried again whose issuer did not answer.
+    ``estimate`` is of the taker that would claim first, or of one that says nothing of
+    itself.
+    """
+
+    task: TaskId
+    skill: str
+    issuer: Address
+    prospect: Prospect
+    sentence: str
+    age_seconds: float = 0.0
+    ready_seconds: float | None = None
+    urgency: float = 0.0
+    urgency_counted: float = 0.0
+    estimate: Estimate | None = None
+    preference: float = 0.0
+    rival: Rival | None = None
+    trust: float = 0.0
+    shunned_seconds: float | None = None
+    waiting: int = 0
+    idle: int = 0
+    room: bool = True
+    lease_seconds: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RenewClaim:
     """Still working: ask the issuer for another lease term."""
@@ -227,6 +418,7 @@ SignalsRequest = (
     | WithdrawTask
     | TakeTask
     | ListClaims
+    | ExplainClaim
     | RenewClaim
     | ReleaseClaim
     | FinishClaim

@@ -91,23 +91,44 @@ class Takers:
         cell = self._field.get(task) if self._takers else None
         if cell is None or cell.life.stage != Stage.OPEN:
             return []
-        ready = [
-            (judgement.ready_ms, place, taker)
-            for place, taker in enumerate(self._idle(cell.signal.skill))
-            if (judgement := self._judge.judge(taker, cell, now)).ready_ms is not None
-        ]
-        if not ready:
+        found = self.first(cell, now)
+        if found is None:
             return []
-        ready_ms, _, taker = min(ready)
+        ready_ms, taker = found
         if ready_ms > now.mono_ms:
             self._alarms.sooner((_SKILL, cell.signal.skill), ready_ms)
             return []
         return self._claim(taker, cell, now)
 
+    def first(self, cell: Cell, now: Moment) -> tuple[int, Taker] | None:
+        """The idle taker that may claim a task soonest, and when, in monotonic ms."""
+        ready = [
+            (ready_ms, place, taker)
+            for place, taker in enumerate(self._idle(cell.signal.skill))
+            if (ready_ms := self._judge.judge(taker, cell, now).ready_ms) is not None
+        ]
+        if not ready:
+            return None
+        ready_ms, _, taker = min(ready)
+        return ready_ms, taker
+
+    def waiting(self, skill: str) -> list[Taker]:
+        """Everyone who waits for a skill, idle or with a claim on its way."""
+        return [taker for taker in self._takers.values() if skill in taker.speeds]
+
+    def reconsider(self, skill: str, now: Moment) -> None:
+        """What a task of this skill takes has changed: look at once who waits for it.
+
+        Where nothing is waited for, nothing has to be looked at.
+        """
+        if self._alarms.due((_SKILL, skill)) is not None:
+            self._alarms.sooner((_SKILL, skill), now.mono_ms)
+
     def won(self, task: TaskId, now: Moment) -> list[Step]:
         """A lease has come and is saved: tell whom it is for."""
         claim = self._worker.claims[task.raw]
         self._judge.won(task, claim.skill)
+        self.reconsider(claim.skill, now)
         mine = [t for t in self._takers.values() if t.claiming == task]
         idle = [t for t in self._idle(claim.skill) if t.code_min <= claim.urgency_code]
         for taker in mine or idle:
