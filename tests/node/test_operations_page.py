@@ -63,9 +63,10 @@ def type_of(schema: dict[str, Any]) -> str:
         return " or ".join(f"`{each}`" for each in schema["enum"])
     if "anyOf" in schema:
         return " or ".join(map(type_of, schema["anyOf"]))
+    if "$ref" in schema:
+        return str(schema["$ref"])
     if "items" in schema:
-        inner = schema["items"]
-        return f"list of {inner['$ref'] if '$ref' in inner else type_of(inner)}"
+        return f"list of {type_of(schema['items'])}"
     kind = schema.get("type")
     return SIMPLE.get(kind, kind)
 

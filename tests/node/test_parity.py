@@ -316,6 +316,9 @@ class ClaimScenes(Nodes):
         assert self.kept_claim
         return {}
 
+    def claim_explain(self) -> Answer:
+        return {"task": self.kept_claim}
+
     def claim_renew(self) -> Answer:
         return {"task": self.kept_claim}
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nestmate.cli.output import show_fields, show_lines, show_table
+from nestmate.cli.reasons import show_reasons, show_task
 
 Answer = Mapping[str, Any]
 
@@ -103,6 +104,8 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         age=lambda s: _seconds(s["age_seconds"]),
         task=lambda s: s["task"],
     ),
+    "signal.show": show_task,
+    "claim.explain": show_reasons,
     "claim.ls": _table(
         "claims",
         "Nothing is claimed here.",

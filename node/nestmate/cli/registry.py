@@ -65,7 +65,7 @@ COMMANDS: dict[str, Entry] = {
     "skill find": Entry("Who offers a skill."),
     "signal deposit": Entry("Ask whoever has a skill for help."),
     "signal ls": Entry("The tasks sensed here, strongest first."),
-    "signal show": Entry("Everything known of one task, its result included."),
+    "signal show": Entry("Everything known of one task: its result, and why."),
     "signal reinforce": Entry("Say that you need a task done as well, or still."),
     "signal withdraw": Entry("Cancel a task of your own."),
     "signal tail": Entry(
@@ -77,6 +77,7 @@ COMMANDS: dict[str, Entry] = {
     "claim done": Entry("The work is done; send the result."),
     "claim fail": Entry("The work cannot be done here."),
     "claim ls": Entry("The leases this node holds."),
+    "claim explain": Entry("Why this node claims a task, or does not."),
     "event wait": Entry("Wait for events, or read those that were missed."),
     "event tail": Entry("Everything that happens, as it happens.", "tailing:events"),
     "work": Entry("Do tasks of a skill with a command of yours.", "work:work"),

@@ -10,7 +10,8 @@ from nestmate.operations.events import EventPage
 from nestmate.operations.fields import Done
 from nestmate.operations.friends import Contact, Contacts, Invite, Joined
 from nestmate.operations.peers import Peers
-from nestmate.operations.signals import Acknowledged, Deposited, Signals, Task
+from nestmate.operations.reasons import Reasons, TaskShown
+from nestmate.operations.signals import Acknowledged, Deposited, Signals
 from nestmate.operations.skills import SkillResults, Skills
 from nestmate.operations.status import Findings, Status, Stopping, Version
 
@@ -101,8 +102,8 @@ class SignalMethods:
     ) -> Signals:
         """The tasks sensed here, strongest first."""
 
-    def show(self, task: str) -> Task:
-        """Everything this node knows of one task, its result included."""
+    def show(self, task: str) -> TaskShown:
+        """Everything this node knows of one task: its result, and why."""
 
     def reinforce(self, task: str) -> Acknowledged:
         """Say that you need a task done as well, or still."""
@@ -150,6 +151,9 @@ class ClaimMethods:
 
     def ls(self) -> Claims:
         """The leases this node holds."""
+
+    def explain(self, task: str) -> Reasons:
+        """Why this node claims a task, or why it does not, in figures and words."""
 
 class EventMethods:
     """What is done to events."""

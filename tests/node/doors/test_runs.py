@@ -6,11 +6,13 @@ The core is a fake that answers what is laid out. Knows nothing of doors.
 import sys
 import types
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from nestmate.errors import DeniedError, NodeError, NotFoundError, UsageError
 from nestmate.operations.perform import Caller, Meter, perform
+from nestmate.operations.reasons import ProspectText, SpeedSourceText
 from nestmate.operations.runs.status import next_step
 from nestmate.operations.status import Finding
 from nestmate.operations.table import OPERATIONS
@@ -58,6 +60,45 @@ TASK_VIEW = signals.TaskView(
     reason="",
     deposits=1,
 )
+EXPLANATION = signals.Explanation(
+    task=TASK,
+    skill="echo",
+    issuer=ALICE,
+    prospect=signals.Prospect.HELD,
+    sentence="Would be claimed in 3.2 s, if it is still open then.",
+    ready_seconds=3.2004,
+    estimate=signals.Estimate(
+        size=10.0,
+        speed=0.5,
+        source=signals.SpeedSource.LEARNED,
+        setup=0.0,
+        transfer=0.0,
+        service=20.0,
+        reference=1.0,
+        percentile=85,
+        good=10.0,
+        margin=3.0,
+        loss=10.0,
+        hold=10.0,
+    ),
+    rival=signals.Rival(TASK, 0.5, 0.0),
+)
+DETAIL = signals.TaskDetail(
+    strength=signals.StrengthView(
+        2.0, 2.0, 1.5, 0.5, 30.0, (signals.DepositView(ALICE, 0.5, 1.0),)
+    ),
+    telling=signals.TellingView(
+        said=2,
+        again_seconds=7.5,
+        able=9,
+        told=8,
+        listeners=(signals.ListenerView(ALICE, None, 0.0),),
+        topic=False,
+    ),
+    attempts=(signals.AttemptView(ALICE, 2, True, 1.5),),
+    ready_seconds=None,
+    why="Given to the first who claimed it.",
+)
 ACKNOWLEDGED = signals.Acknowledged(TASK, 2)
 PEER_VIEW = directory.PeerView(
     PEER, None, "", "/ip4/127.0.0.1/tcp/1", 1_000, friend=True
@@ -92,6 +133,7 @@ ANSWERS: dict[type, object] = {
     signals.ReinforceTask: ACKNOWLEDGED,
     signals.WithdrawTask: ACKNOWLEDGED,
     signals.TakeTask: CLAIM,
+    signals.ExplainClaim: EXPLANATION,
     signals.ListClaims: signals.ClaimViews((CLAIM,)),
     signals.RenewClaim: ACKNOWLEDGED,
     signals.ReleaseClaim: ACKNOWLEDGED,
@@ -150,6 +192,7 @@ CALLS: dict[str, tuple[dict[str, object], object]] = {
     "signal.reinforce": ({"task": TASK.text}, signals.ReinforceTask(TASK)),
     "signal.withdraw": ({"task": TASK.text}, signals.WithdrawTask(TASK)),
     "claim.take": ({"skill": "echo"}, signals.TakeTask(None, "echo", 10.0)),
+    "claim.explain": ({"task": TASK.text}, signals.ExplainClaim(TASK)),
     "claim.renew": ({"task": TASK.text}, signals.RenewClaim(TASK)),
     "claim.release": (
         {"task": TASK.text, "reason": "tired", "partial": [1]},
@@ -216,6 +259,30 @@ async def test_a_task_is_shown_with_its_documents_as_json(node):
     task = await perform(node, "signal.show", {"task": TASK.text}, ME)
     assert (task.status, task.body, task.result) == ("granted", {"say": "hi"}, None)
     assert (task.holder, task.generation) == (ALICE.text, 2)
+
+
+async def test_a_task_is_shown_with_the_reason_where_one_is_known(node):
+    plain = await perform(node, "signal.show", {"task": TASK.text}, ME)
+    assert (plain.why, plain.telling, plain.attempts) == ("", None, [])
+    node.answers[signals.ShowTask] = replace(TASK_VIEW, detail=DETAIL)
+    task = await perform(node, "signal.show", {"task": TASK.text}, ME)
+    assert (task.why, task.telling.told) == (DETAIL.why, 8)
+    assert task.telling.listeners[0].agent == ALICE.text
+    assert task.attempts[0].granted
+    assert task.strength_parts.deposits[0].agent == ALICE.text
+
+
+async def test_a_claim_is_explained_in_figures_and_words(node):
+    found = await perform(node, "claim.explain", {"task": TASK.text}, ME)
+    assert (found.prospect, found.why) == ("held", EXPLANATION.sentence)
+    assert (found.ready_seconds, found.estimate.hold) == (3.2, 10.0)
+    assert (found.estimate.speed_source, found.rival.task) == ("learned", TASK.text)
+
+
+def test_every_prospect_and_source_of_the_core_can_be_shown():
+    assert set(get_args(ProspectText)) == {each.value for each in signals.Prospect}
+    sources = {each.value for each in signals.SpeedSource}
+    assert set(get_args(SpeedSourceText)) == sources
 
 
 async def test_a_peer_can_be_named_by_its_agent(node):

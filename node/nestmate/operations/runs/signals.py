@@ -21,7 +21,6 @@ from nestmate.operations.signals import (
     SignalList,
     SignalReinforce,
     Signals,
-    SignalShow,
     SignalTail,
     SignalWithdraw,
     Task,
@@ -66,13 +65,7 @@ async def ls(node: Node, request: SignalList, _caller: Caller) -> Signals:
     """Which tasks are sensed here, strongest first."""
     wish = core.ListSignals(request.skill, request.min_strength, request.limit)
     views = await answer(node, wish, core.TaskViews)
-    return Signals(signals=[_show(view) for view in views.tasks])
-
-
-async def show(node: Node, request: SignalShow, _caller: Caller) -> Task:
-    """Everything this node knows of one task."""
-    task = identifier(TaskId, request.task, "task")
-    return _show(await answer(node, core.ShowTask(task), core.TaskView))
+    return Signals(signals=[show_task(view) for view in views.tasks])
 
 
 async def reinforce(
@@ -108,7 +101,8 @@ def acknowledge(said: core.Acknowledged) -> Acknowledged:
     return Acknowledged(task=said.task.text, generation=said.generation)
 
 
-def _show(view: core.TaskView) -> Task:
+def show_task(view: core.TaskView) -> Task:
+    """A task as it is shown; its texts may be foreign."""
     return Task(
         task=view.task.text,
         skill=plain(view.skill),
