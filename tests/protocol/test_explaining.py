@@ -128,10 +128,19 @@ def test_what_failed_here_and_who_is_blocked_is_explained(town, ann, bob):
     task = ann.ask(JOB).task
     bob.ask(TakeTask(task=task))
     bob.ask(FailClaim(task, "no spade"))
-    assert "it failed here" in explained(bob, task).sentence
-    other = ann.ask(JOB).task
+    town.ask_later(bob, DIG)
+    said = explained(bob, task)
+    assert said.prospect is Prospect.PAUSED
+    assert said.sentence.startswith("Not claimed: it failed here before, tried again")
     bob.trust = 0.0
-    assert explained(bob, other).sentence == "Not claimed: its issuer is blocked here."
+    assert explained(bob, task).sentence == "Not claimed: its issuer is blocked here."
+
+
+def test_who_is_busy_and_makes_way_only_for_urgent_work_says_so(town, ann, bob):
+    town.ask_later(bob, replace(DIG, min_urgency=0.5))
+    said = explained(bob, ann.ask(JOB).task)
+    assert (said.prospect, said.ready_seconds) == (Prospect.RELAXED, None)
+    assert "makes way only for what is more urgent" in said.sentence
 
 
 def test_a_node_without_room_says_so(town, ann, bob):

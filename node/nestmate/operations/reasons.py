@@ -14,6 +14,8 @@ ProspectText = Literal[
     "ripe",
     "held",
     "silent",
+    "paused",
+    "relaxed",
     "asked",
     "claimed",
     "finished",
@@ -207,7 +209,9 @@ class Reasons(Response, frozen=True):
     trust: Annotated[float, Meta(description="In its issuer, from 0 to 1.")]
     shunned_seconds: Annotated[
         float | None,
-        Meta(description="Until it is tried again after its issuer did not answer."),
+        Meta(
+            description="Until it is tried again: its issuer was silent, or it failed."
+        ),
     ]
     waiting: Annotated[int, Meta(description="How many wait for the skill here.")]
     idle: Annotated[int, Meta(description="How many of them have no claim on its way.")]

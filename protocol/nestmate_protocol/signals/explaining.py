@@ -54,7 +54,7 @@ class Explainer:
         judgement = self.judge.judge(taker, cell, now)
         estimate = judgement.estimate or self.judge.estimate(taker, cell)
         waiting = self.takers.waiting(cell.signal.skill)
-        idle = [each for each in waiting if each.named is None and not each.claiming]
+        idle = [each for each in waiting if _is_idle(each)]
         prospect = self._prospect(cell.task, judgement, claim, waiting, idle)
         rivals = self._rivals(taker, cell, now)
         tenure = self.worker.tenures.get(cell.task.raw)
@@ -109,11 +109,12 @@ class Explainer:
         """Who would claim a task first; one that says nothing of itself, if nobody."""
         skill = cell.signal.skill
         found = self.takers.first(cell, now)
-        waiting = self.takers.waiting(skill)
         if found is not None:
             return found[1]
-        if waiting:
-            return min(waiting, key=lambda t: self.judge.estimate(t, cell).hold)
+        waiting = self.takers.waiting(skill)
+        nearest = [each for each in waiting if _is_idle(each)] or waiting
+        if nearest:
+            return min(nearest, key=lambda t: self.judge.estimate(t, cell).hold)
         return Taker(request=0, speeds={skill: 0.0}, setup_seconds=0.0, named=None)
 
     def _prospect(
@@ -205,6 +206,10 @@ class Explainer:
                 return _engaged_sentence(known)
             case _:
                 assert_never(known.prospect)
+
+
+def _is_idle(taker: Taker) -> bool:
+    return taker.named is None and taker.claiming is None
 
 
 def in_words(seconds: float) -> str:
