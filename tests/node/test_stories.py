@@ -20,6 +20,7 @@ from nestmate.testnet.processes import Process
 pytestmark = pytest.mark.slow
 
 END_SECONDS_MAX = 30
+SKEW_SECONDS_MAX = 0.3
 
 
 def friends(host, *guests) -> None:
@@ -39,10 +40,14 @@ def kill(nest) -> None:
 
 
 @contextlib.contextmanager
-def working(nest, skill: str, *command: str) -> Iterator[Process]:
+def working(
+    nest, skill: str, *command: str, options: tuple[str, ...] = ()
+) -> Iterator[Process]:
     """A worker at a node, for as long as this lasts at most."""
     log = (nest.root / "log" / "work.log").open("wb")
-    process = nest.popen("work", skill, "--", *command, stdout=log, stderr=log)
+    process = nest.popen(
+        "work", skill, *options, "--", *command, stdout=log, stderr=log
+    )
     try:
         yield Process.of(process.pid)
     finally:
@@ -75,6 +80,15 @@ def told(nest, task: str) -> list[str]:
     """What the feed of a node said of a task, in order."""
     page = nest.client.event.wait(since=0, timeout=0)
     return [event.type for event in page.events if event.ref == task]
+
+
+def sensed(nest, task: str) -> bool:
+    return task in {each.task for each in nest.client.signal.ls().signals}
+
+
+def known_to(ada, *workers) -> bool:
+    """Whether the workers' skill is known, so that they hear of tasks straight."""
+    return {address(each) for each in workers} <= finds(ada, "dig")
 
 
 def untouched(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -133,6 +147,27 @@ def test_a_task_outlives_the_node_that_worked_on_it(nests, until):
     assert told(ada, task) == lost * lapsed + kept
     assert (shown(ada, task).result, lapsed >= 1) == ("HELP", True)
     assert shown(ada, task).generation == 1 + lapsed
+
+
+def test_a_slow_worker_says_how_long_it_holds_back_and_keeps_its_word(nests, until):
+    ada, bob, cyd = map(nests, ("ada9", "bob9", "cyd9"))
+    friends(ada, bob, cyd)
+    order = ("--size", "5s", "--lease", "1m")
+    slow = ("--speed", "0.4")  # 12.2 s of work: 7.3 s more than an ordinary agent
+    with working(bob, "dig", "cat", options=slow), working(cyd, "dig", "sleep", "99"):
+        until(lambda: known_to(ada, bob, cyd))
+        taken = ada.ask("signal", "deposit", "dig", *order)["task"]
+        until(lambda: shown(ada, taken).holder == address(cyd))
+        task = ada.ask("signal", "deposit", "dig", *order)["task"]
+        until(lambda: sensed(bob, task))
+        said = bob.ask("claim", "explain", task)
+        assert (said["prospect"], said["estimate"]["speed"]) == ("held", 0.4)
+        assert said["why"].startswith("Would be claimed in ")
+        until(lambda: shown(ada, task).status == "done")
+    came = shown(ada, task).attempts[0]
+    assert (came.agent, came.granted) == (address(bob), True)
+    age = shown(ada, task).age_seconds - came.seconds_ago
+    assert age > said["estimate"]["hold"] - SKEW_SECONDS_MAX
 
 
 def test_a_restarted_node_finds_its_friends_without_the_one_who_invited_it(
