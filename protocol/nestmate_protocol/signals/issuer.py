@@ -50,6 +50,7 @@ from nestmate_protocol.signals.response import Speeds
 from nestmate_protocol.signals.shelf import Order, OwnTask, task_key, write_task
 from nestmate_protocol.signals.upshots import Step, busy, conflict, unknown
 
+BELIEVED_DOUBLINGS = 3
 SILENT = "its holder is silent, and an exclusive task waits for it"
 NOBODY = "nobody did it in time"
 
@@ -188,7 +189,7 @@ class Issuer:
             own,
             status=_DONE,
             result=result.result,
-            measured_ms=max(1, now.wall_ms - own.granted_ms),
+            measured_ms=_measured_ms(own, result.measured_ms, now),
             partial=None,
             reason="",
         )
@@ -373,6 +374,16 @@ def _run(order: Order, now: Moment) -> Run:
     if order.deadline_ms:
         end_ms = min(end_ms, now.mono_ms + order.deadline_ms - now.wall_ms)
     return Run(opened_ms, end_ms)
+
+
+def _measured_ms(own: OwnTask, declared_ms: int, now: Moment) -> int:
+    """How long the work itself took.
+
+    Only its worker knows what of the time went into set-up or waiting; it is believed
+    as far as no speed is made up that three doublings do not explain.
+    """
+    seen_ms = max(1, now.wall_ms - own.granted_ms)
+    return min(seen_ms, max(declared_ms, seen_ms >> BELIEVED_DOUBLINGS, 1))
 
 
 def _holds(own: OwnTask, worker: Address, generation: int) -> bool:

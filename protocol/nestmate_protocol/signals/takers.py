@@ -34,7 +34,7 @@ from nestmate_protocol.signals.upshots import (
     unknown,
 )
 from nestmate_protocol.signals.views import claim_view
-from nestmate_protocol.signals.worker import Worker
+from nestmate_protocol.signals.worker import Plan, Worker
 
 TRY_AGAIN: Final = "Ask again, with a longer wait."
 NOT_WANTED: Final = "nobody here waits for it any more"
@@ -203,9 +203,10 @@ class Takers:
             _look_again(self._alarms, taker, now.mono_ms + NO_ROOM_MS)
             return []
         self._takers[taker.request] = replace(taker, claiming=cell.task)
-        seconds = self._judge.estimate(taker, cell).service
+        estimate = self._judge.estimate(taker, cell)
+        plan = Plan(estimate.service, estimate.setup)
         patient = taker.named is not None
-        return self._worker.claim(cell, seconds, now, patient=patient)
+        return self._worker.claim(cell, plan, now, patient=patient)
 
     def _idle(self, skill: str) -> list[Taker]:
         """Who waits for any task of a skill with no claim on its way; reserves last."""

@@ -58,7 +58,16 @@ class Want:
     asked_ms: int
     patient: bool
     data: bytes
+    setup_ms: int = 0
     tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long a task would take here in all, and how much of that is set-up."""
+
+    seconds: float
+    setup_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ class Tenure:
 
     started_ms: int
     until_ms: int
+    setup_ms: int = 0
     beats: int = 0
     beat_ms: int = 0
 
@@ -121,7 +131,7 @@ class Worker:
         return len(self.tenures) + len(self._wants) < CLAIMS_HELD_MAX
 
     def claim(
-        self, cell: Cell, seconds: float, now: Moment, *, patient: bool
+        self, cell: Cell, plan: Plan, now: Moment, *, patient: bool
     ) -> list[Step]:
         """Ask the issuer for a task that would take so long here.
 
@@ -132,11 +142,14 @@ class Worker:
             task=cell.task,
             worker=me,
             generation=cell.life.generation,
-            estimate_ms=round(1_000 * seconds),
+            estimate_ms=round(1_000 * plan.seconds),
             lease_seconds_max=LEASE_SECONDS_MAX,
         )
         data = self._pen.sign(claim).data
-        want = Want(cell.task, signal, claim.generation, now.mono_ms, patient, data)
+        setup_ms = round(1_000 * plan.setup_seconds)
+        want = Want(
+            cell.task, signal, claim.generation, now.mono_ms, patient, data, setup_ms
+        )
         self._late.pop(cell.task.raw, None)
         self._wants[cell.task.raw] = want
         self._alarms.set((_WANT, cell.task.raw), now.mono_ms + pause_ms(1))
@@ -193,7 +206,7 @@ class Worker:
             claim,
             phase=Phase.FINISHED,
             result=result,
-            measured_ms=now.mono_ms - tenure.started_ms,
+            measured_ms=max(1, now.mono_ms - tenure.started_ms - tenure.setup_ms),
             finished_ms=max(0, now.wall_ms),
             body=b"",
             partial=b"",
@@ -316,7 +329,7 @@ class Worker:
             ]
         self.claims[raw] = claim
         until_ms = want.asked_ms + lease_ms
-        self.tenures[raw] = Tenure(now.mono_ms, until_ms)
+        self.tenures[raw] = Tenure(now.mono_ms, until_ms, want.setup_ms)
         _watch(self._alarms, claim, until_ms)
         self._courier.drop(want.task)
         return [Save((write_claim(claim),)), Won(want.task)]

@@ -26,6 +26,8 @@ from nestmate_protocol.signals.outcomes import (
     ToAgent,
     ToTopic,
 )
+from nestmate_protocol.signals.parameters import RULE
+from nestmate_protocol.signals.parameters import Rule as Parameters
 from nestmate_protocol.signals.requests import SignalsRequest
 from nestmate_protocol.simulation.dice import Dice
 
@@ -33,7 +35,10 @@ from nestmate_protocol.simulation.dice import Dice
 class Boards(Rule):
     """The signals rule as it ships; ``strict`` makes every node verify everything."""
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(
+        self, parameters: Parameters = RULE, *, strict: bool = False
+    ) -> None:
+        self._parameters = parameters
         self._strict = strict
 
     def join(self, stage: Stage) -> None:
@@ -42,7 +47,7 @@ class Boards(Rule):
         world = stage.world
         dice = Dice(world.seed).fork("allocation")
         self.seats = [
-            Seat(number, dice.fork(f"seat {number}"), self._able)
+            Seat(number, dice.fork(f"seat {number}"), self._able, self._parameters)
             for number in range(world.terms.agents)
         ]
         self._opener = Opener(NETWORK, strict=self._strict)

@@ -7,7 +7,7 @@ knows who plays, not what is played.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nestmate.bench.allocation import agreement, morley
@@ -20,6 +20,7 @@ from nestmate.bench.allocation.scenarios import AGREEMENT, MORLEY, Scenario
 from nestmate.bench.allocation.scoring import score
 from nestmate.bench.allocation.stage import Rule, Stage
 from nestmate.bench.allocation.worlds import make_world
+from nestmate_protocol.signals.parameters import RULE
 
 LATE_RESERVATIONS: Final = 8
 ANNOUNCED: Final = 10
@@ -39,6 +40,7 @@ RULES: Final = {
     "oracle": Player("oracle", Oracle),
     "central": Player("central dispatcher", Dispatcher),
     "signals": Player("signals", Boards),
+    "signals16": Player("signals, F 16", lambda: Boards(replace(RULE, reach_min=16))),
     "strict": Player("signals, each node verifies", lambda: Boards(strict=True)),
     "cores": Player("signals, whole cores", Cores, -GATHER_SECONDS),
     "net10": Player("contract net, 10", lambda: ContractNet(ANNOUNCED)),
