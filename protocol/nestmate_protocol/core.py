@@ -109,6 +109,7 @@ SIGNAL_KINDS: Final = frozenset(
         Kind.RECEIPT,
         Kind.RELEASE,
         Kind.CANCEL,
+        Kind.TESTIMONY,
     )
 )
 _FRAME_ROOM: Final = FRAME_BYTES_MAX - 1_024

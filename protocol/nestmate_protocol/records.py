@@ -56,6 +56,7 @@ class Kind(StrEnum):
     RECEIPT = "receipt"
     RELEASE = "release"
     CANCEL = "cancel"
+    TESTIMONY = "testimony"
 
 
 IDENTITY_KINDS: Final = (Kind.INCEPTION, Kind.ROTATE, Kind.DEVICE, Kind.RETIRE)

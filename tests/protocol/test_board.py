@@ -238,27 +238,38 @@ def test_waking_early_or_twice_does_no_harm(town, ann, bob):
         assert bob.board.wake(town.now) == []
 
 
-def test_receipts_teach_every_node_how_fast_the_worker_is(town, ann, bob, cid):
+def dig_fast(town, ann, bob, take=DIG):
+    """Bob does sixteen seconds' work in four."""
     task = ann.ask(replace(JOB, size_seconds=16)).task
-    bob.ask(DIG)
+    bob.ask(take)
     town.wait(4)
     bob.ask(FinishClaim(task))
-    town.wait(1)
-    for agent in (ann, bob, cid):
-        speed = agent.board._speeds.speed(bob.address, "dig")
-        assert speed == pytest.approx(2)
+
+
+def test_a_receipt_teaches_both_sides_and_a_testimony_everyone(town, ann, bob, cid):
+    dig_fast(town, ann, bob)
+    speeds = [agent.board._speeds for agent in (ann, bob, cid)]
+    assert [each.speed(bob.address, "dig") for each in speeds] == [2, 2, 1]
+    town.wait(16)
+    assert [each.speed(bob.address, "dig") for each in speeds] == [2, 2, 2]
 
 
 def test_what_receipts_taught_outlives_a_restart(town, ann, bob, cid):
-    task = ann.ask(replace(JOB, size_seconds=16)).task
-    bob.ask(DIG)
-    town.wait(4)
-    bob.ask(FinishClaim(task))
-    town.wait(1)
-    for agent in (ann, bob, cid):
+    dig_fast(town, ann, bob)
+    for agent in (ann, bob):
         agent.boot()
         speed = agent.board._speeds.speed(bob.address, "dig")
         assert speed == pytest.approx(2)
+
+
+def test_a_set_up_is_not_held_against_a_workers_speed(town, ann, bob):
+    dig_fast(town, ann, bob, replace(DIG, setup_seconds=2))
+    assert ann.board._speeds.speed(bob.address, "dig") == pytest.approx(8**0.5)
+
+
+def test_more_than_half_of_the_time_cannot_be_called_set_up(town, ann, bob):
+    dig_fast(town, ann, bob, replace(DIG, setup_seconds=2.7))
+    assert ann.board._speeds.speed(bob.address, "dig") == pytest.approx(8**0.5)
 
 
 def test_a_speed_on_disk_that_cannot_be_read_is_a_damaged_store(ann):

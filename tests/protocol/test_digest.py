@@ -69,7 +69,7 @@ def test_what_is_said_within_a_second_is_said_once(town, ann, few):
     town.now = town.now.later(1_000)
     outcomes = ann.board.wake(town.now)
     assert kinds_to(outcomes, Kind.LEASE) == []
-    assert kinds_to(outcomes, Kind.RECEIPT) == [ToTopic]
+    assert kinds_to(outcomes, Kind.RECEIPT) == [ToAgent] * 7
 
 
 def test_a_lease_that_is_over_before_it_is_told_is_not_told(town, ann, few):

@@ -1,9 +1,9 @@
-"""Golden vectors of the nine kinds that carry a task from its call to its receipt.
+"""Golden vectors of the ten kinds that carry a task from its call to its receipt.
 
 One story: Ann calls for a translation, Cid says that she needs it too, Bob claims it,
 gets a lease, beats, delivers and gets a receipt. Beside it, Bob gives a task back and
-Ann calls one off. Keys and addresses come from equal bytes, so that any language can
-make them; signals and deposits also come in their shortest form.
+Ann calls one off, and testifies. Keys and addresses come from equal bytes, so that any
+language can make them; signals and deposits also come in their shortest form.
 """
 
 from dataclasses import fields, is_dataclass
@@ -31,6 +31,7 @@ from nestmate_protocol.signals.records import (
     TaskClass,
     task_id,
 )
+from nestmate_protocol.signals.testimony import Testimony
 
 NETWORK = NetworkId(b"\x06" * 32)
 ANN, BOB, CID = b"\x11" * 32, b"\x12" * 32, b"\x13" * 32
@@ -160,6 +161,12 @@ def cancel() -> Vector:
     return shown(ANN, "Ann wants the task no more.", Cancel(TASK, 2))
 
 
+def testimony() -> Vector:
+    lessons = (("translate/de-en", BOB_ADDRESS, 24, 3), ("dig", CID_ADDRESS, -5, 1))
+    body = Testimony(ANN_ADDRESS, CREATED, lessons)
+    return shown(ANN, "Ann says how fast she has found Bob and Cid to be.", body)
+
+
 VECTORS = {
     "signal": signal,
     "signal_full": signal_full,
@@ -172,4 +179,5 @@ VECTORS = {
     "receipt": receipt,
     "release": release,
     "cancel": cancel,
+    "testimony": testimony,
 }

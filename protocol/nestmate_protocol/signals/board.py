@@ -59,6 +59,7 @@ from nestmate_protocol.signals.shelf import (
     read_task,
 )
 from nestmate_protocol.signals.takers import Takers
+from nestmate_protocol.signals.testimony import Testimony, Witness
 from nestmate_protocol.signals.trail import Able, Trail
 from nestmate_protocol.signals.turnout import Turnout
 from nestmate_protocol.signals.upshots import (
@@ -153,8 +154,14 @@ class Board:
         trail = Trail(outside.able, self._speeds, outside.rule, outside.entropy)
         self._emitter = Emitter(self._pen, self._field, trail)
         self._digest = Digest(outside.rule.digest_ms)
+        self._witness = Witness(self._pen, self._speeds, outside.rule)
         self._issuer = Issuer(
-            self._pen, self._field, self._speeds, self._emitter, self._digest
+            self._pen,
+            self._field,
+            self._speeds,
+            self._emitter,
+            digest=self._digest,
+            witness=self._witness,
         )
         self._worker = Worker(self._pen)
         judge = Judge(
@@ -181,6 +188,7 @@ class Board:
             self._takers,
             self._confirmations,
             self._digest,
+            self._witness,
         )
         self._sweep_ms: int | None = None
         parts = Parts(
@@ -227,7 +235,7 @@ class Board:
     def admit(
         self, record: Record, author: Address, age_ms: int, now: Moment
     ) -> list[Outcome]:
-        """A verified record of any of the nine kinds, signed by a device of ``author``.
+        """A verified record of any of the ten kinds, signed by a device of ``author``.
 
         Never raises; what is wrong with it comes back as ``Reject``.
         """
@@ -263,7 +271,8 @@ class Board:
             told[issuer] = told.get(issuer, 0) + 1
             if told[issuer] <= SIGNALS_PER_AUTHOR_BURST:
                 items.append((cell.data, now.mono_ms - cell.sent_ms))
-        return tuple(items[:FRAME_RECORDS_MAX])
+        seen = [(data, 0) for data in self._witness.greeting()]
+        return tuple([*seen, *items][:FRAME_RECORDS_MAX])
 
     def skills_wanted(self) -> tuple[str, ...]:
         """Skills whose topics matter here: of own live tasks and of waiting takers."""
@@ -407,6 +416,11 @@ class Board:
                     return [Reject(Fault.NOT_ENTITLED, strike=False)]
                 life = Life(cancel.generation, Stage.CANCELLED)
                 return self._told(author, cancel.task, life)
+            case Kind.TESTIMONY:
+                testimony = Testimony.read(fields)
+                _same(testimony.author, author)
+                self._witness.heard(testimony)
+                return []
             case _:
                 raise RemoteError(Fault.UNKNOWN_KIND, record.kind.value)
 
@@ -422,7 +436,8 @@ class Board:
         cell = self._field.get(receipt.task)
         news = cell is not None and life > cell.life
         steps = self._told(author, receipt.task, life)
-        if cell is not None and news and receipt.verdict is Verdict.ACCEPTED:
+        mine = receipt.holder == self._me and receipt.verdict is Verdict.ACCEPTED
+        if cell is not None and news and mine:
             size, seconds = value_of(receipt.size_code), receipt.measured_ms / 1_000
             skill, holder = cell.signal.skill, receipt.holder
             steps.append(learn(self._speeds, holder, skill, size, seconds))

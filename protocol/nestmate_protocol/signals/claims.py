@@ -208,8 +208,9 @@ class Done:
 class Receipt:
     """The issuer has the result, durably: the task is done and by whom.
 
-    ``measured_ms`` is what the issuer saw pass between lease and result; with
-    ``size_code`` it teaches everyone the holder's speed.
+    ``measured_ms`` is what the issuer saw pass between lease and result, less what the
+    worker says was not work, of which it believes half; with ``size_code`` it is what
+    the issuer learns of the holder's speed.
     """
 
     kind: ClassVar[Kind] = Kind.RECEIPT

@@ -173,6 +173,8 @@ class Emitter:
         audience = self._audiences[voice.own.task.raw]
         able = self._trail.able(order.skill, now)
         count = rule.reach(len(able), voice.repeats)
+        if order.urgency_code >= FLASH.code_min:
+            count *= rule.flash_reach
         fresh = [each for each in able if each.raw not in audience.told]
         chosen = self._trail.draw(fresh, count, order.skill)
         audience.told.update((agent.raw, agent) for agent in chosen)

@@ -48,9 +48,12 @@ from nestmate_protocol.signals.records import TaskClass, task_id
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.signals.response import Speeds
 from nestmate_protocol.signals.shelf import Order, OwnTask, task_key, write_task
+from nestmate_protocol.signals.testimony import Witness
 from nestmate_protocol.signals.upshots import Step, busy, conflict, unknown
 
-BELIEVED_DOUBLINGS = 3
+BELIEVED_DOUBLINGS = 1
+"""How much faster than seen here a worker may say it has worked."""
+
 SILENT = "its holder is silent, and an exclusive task waits for it"
 NOBODY = "nobody did it in time"
 
@@ -80,7 +83,9 @@ class Issuer:
         field: Field,
         speeds: Speeds,
         emitter: Emitter,
+        *,
         digest: Digest,
+        witness: Witness,
     ) -> None:
         self.tasks: dict[bytes, OwnTask] = {}
         self._pen = pen
@@ -88,6 +93,7 @@ class Issuer:
         self._speeds = speeds
         self._emitter = emitter
         self._digest = digest
+        self._witness = witness
         self._runs: dict[bytes, Run] = {}
         self._closed: dict[bytes, None] = {}
         self._alarms: Alarms[tuple[str, bytes]] = Alarms()
@@ -156,7 +162,8 @@ class Issuer:
         self._emitter.hush(own.task)
         life = granted(own.task, own.generation, claim.worker)
         self._field.tell(self._pen.me, own.task, life)
-        self._retire(own, claim.worker, now)
+        lease = self._pen.sign(self._lease(own, claim.worker, now)).data
+        self._retire(own, lease, claim.worker, now)
         return [
             _save(own),
             ToAgent(claim.worker, self._grant(own, claim.worker, now)),
@@ -193,12 +200,13 @@ class Issuer:
             partial=None,
             reason="",
         )
-        self._close(own)
         lesson = _learn(self._speeds, own, result.worker)
+        self._witness.learned(own.order.skill, now)
         life = done(own.task, own.generation, result.worker)
         self._field.tell(self._pen.me, own.task, life)
         receipt = self._pen.sign(_receipt(own, result.worker)).data
-        self._digest.tell_topic(own.task, own.order.skill, receipt, now)
+        self._retire(own, receipt, result.worker, now)
+        self._close(own)
         return [
             _save(own),
             lesson,
@@ -278,15 +286,14 @@ class Issuer:
             task_event("task.cancelled", own, self._pen.me),
         ]
 
-    def _retire(self, own: OwnTask, holder: Address, now: Moment) -> None:
+    def _retire(self, own: OwnTask, news: bytes, holder: Address, now: Moment) -> None:
         """Let those who heard the call know by and by that it is answered."""
-        lease = self._pen.sign(self._lease(own, holder, now)).data
         skill, audience = own.order.skill, self._emitter.audience(own.task)
         if audience.wide:
-            self._digest.tell_topic(own.task, skill, lease, now)
+            self._digest.tell_topic(own.task, skill, news, now)
         else:
             others = [agent for agent in audience.told.values() if agent != holder]
-            self._digest.tell(own.task, skill, lease, others, now)
+            self._digest.tell(own.task, skill, news, others, now)
 
     def _answer(
         self, task: TaskId, worker: Address, generation: int, now: Moment
@@ -379,8 +386,8 @@ def _run(order: Order, now: Moment) -> Run:
 def _measured_ms(own: OwnTask, declared_ms: int, now: Moment) -> int:
     """How long the work itself took.
 
-    Only its worker knows what of the time went into set-up or waiting; it is believed
-    as far as no speed is made up that three doublings do not explain.
+    Only its worker knows what of the time went into set-up or waiting; that is
+    believed of up to half of the time that was seen to pass.
     """
     seen_ms = max(1, now.wall_ms - own.granted_ms)
     return min(seen_ms, max(declared_ms, seen_ms >> BELIEVED_DOUBLINGS, 1))

@@ -28,11 +28,12 @@ class Rule:
     reach_min: int = 8
     reach_told_max: int = 128
     trail_exponent: int = 6
-    trail_weight_min: float = 1 / 8
-    trail_weight_max: float = 8.0
+    trail_weight_min: float = 1 / 256
+    trail_weight_max: float = 256.0
     explore_one_in: int = 8
-    topic_repeat_flash: int = 0
-    topic_repeat_alert: int = 1
+    flash_reach: int = 2
+    topic_repeat_flash: int = 2
+    topic_repeat_alert: int = NEVER
     topic_repeat_slow: int = NEVER
     reinforce_ms_min: int = 8_000
     reinforce_size_share: float = 0.4
@@ -44,6 +45,8 @@ class Rule:
     reserve_hold_seconds: float = 1.0
     failed_pause_ms: int = 8_000
     failed_retries_max: int = 5
+    testimony_ms_min: int = 15_000
+    testimony_ms_max: int = 900_000
 
     def reach(self, able: int, repeats: int) -> int:
         """How many more agents hear of a task: F, doubled by every repetition."""

@@ -7,8 +7,9 @@ are learned from the receipts issuers sign, never believed from adverts. This fi
 knows no task, no agent's state and no clock.
 """
 
+from collections.abc import Iterable
 from math import exp2, log2
-from typing import Final
+from typing import Final, NamedTuple
 
 from nestmate_protocol.ids import Address
 from nestmate_protocol.limits import SPEEDS_KNOWN_MAX
@@ -54,8 +55,20 @@ def preference(
     return urgency * trust * (1 + age / ageing) / service
 
 
+class Lesson(NamedTuple):
+    """How fast an agent was at a skill: doublings in sum, over ``count`` tasks."""
+
+    skill: str
+    agent: Address
+    doublings: float
+    count: int
+
+
 class Speeds:
     """What receipts taught about who does what how fast; unknown speeds are 1.
+
+    What was measured here is kept apart from what others say they have measured, which
+    counts in the same way.
 
     A speed is the geometric mean of declared size over measured time, with one
     observation of 1 added beforehand.
@@ -64,6 +77,7 @@ class Speeds:
     def __init__(self, rule: Rule = RULE) -> None:
         self._rule = rule
         self._known: dict[tuple[str, Address], tuple[float, int]] = {}
+        self._heard: dict[tuple[str, Address], tuple[float, int]] = {}
         self._references: dict[tuple[str, int], float] = {}
         self._service_sum = rule.service_seconds_prior
         self._services = 1
@@ -108,12 +122,40 @@ class Speeds:
 
     def is_known(self, agent: Address, skill: str) -> bool:
         """Whether any receipt taught how fast this agent is at this skill."""
-        return (skill, agent) in self._known
+        return (skill, agent) in self._known or (skill, agent) in self._heard
+
+    def hear(self, lessons: Iterable[Lesson]) -> None:
+        """Let what somebody else has measured count."""
+        for skill, agent, doublings, count in lessons:
+            place = (skill, agent)
+            known = self._heard.get(place)
+            if known is not None:
+                self._heard[place] = (known[0] + doublings, known[1] + count)
+            elif len(self._heard) < SPEEDS_KNOWN_MAX:
+                self._heard[place] = (doublings, count)
+            self._forget_references(skill)
+
+    def unhear(self, lessons: Iterable[Lesson]) -> None:
+        """Let what was heard before count no more."""
+        for skill, agent, doublings, count in lessons:
+            total, tasks = self._heard.pop((skill, agent), (0.0, 0))
+            if tasks > count:
+                self._heard[skill, agent] = (total - doublings, tasks - count)
+            self._forget_references(skill)
+
+    def measured(self, me: Address, count_max: int) -> list[Lesson]:
+        """What was measured here of others, the latest first."""
+        found: list[Lesson] = []
+        for (skill, agent), (doublings, count) in reversed(self._known.items()):
+            if agent != me and count > 1 and len(found) < count_max:
+                found.append(Lesson(skill, agent, doublings, count - 1))
+        return found
 
     def speed(self, agent: Address, skill: str) -> float:
         """How fast this agent is known to be at this skill, 1 if it is not."""
         total, count = self.lesson(agent, skill)
-        return exp2(total / count)
+        doublings, tasks = self._heard.get((skill, agent), (0.0, 0))
+        return exp2((total + doublings) / (count + tasks))
 
     def reference(self, skill: str, percentile: int | None = None) -> float:
         """``ref``: a percentile of known speeds at a skill, 1 without any.
@@ -123,11 +165,8 @@ class Speeds:
         percentile = percentile or self._rule.reference_percentile
         place = (skill, percentile)
         if place not in self._references:
-            known = sorted(
-                exp2(total / count)
-                for (of, _), (total, count) in self._known.items()
-                if of == skill
-            )
+            places = {**self._known, **self._heard}
+            known = sorted(self.speed(who, of) for of, who in places if of == skill)
             self._references[place] = _percentile(known, percentile) if known else 1.0
             while len(self._references) > SPEEDS_KNOWN_MAX:
                 del self._references[next(iter(self._references))]

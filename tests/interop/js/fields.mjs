@@ -68,6 +68,16 @@ const chain = first => [
   [first, octets(16)], [first + 1, integer(0)], [first + 2, optional(id)], [first + 3, integer(0)]
 ]
 
+// A row of a testimony: skill, agent, sixteenths of doublings in sum, and tasks.
+const lesson = row => {
+  if (!Array.isArray(row)) refuse('not an array')
+  const tasks = row[3]
+  integer(1, 8)(tasks)
+  name(64)(row[0])
+  id(row[1])
+  integer(-96 * Number(tasks), 96 * Number(tasks))(row[2])
+}
+
 const KINDS = {
   signal: [
     [1, id], [2, octets(1, 32)], [3, name(64)], [4, code], [5, code], [6, long],
@@ -92,6 +102,7 @@ const KINDS = {
     [1, id], [2, id], [3, generation], [4, optional(text(256))], [5, bulk], [6, optional(flag)]
   ],
   cancel: [[1, id], [2, generation]],
+  testimony: [[1, id], [2, integer(0)], [3, optional(many(64, lesson))]],
   invite: [
     [1, id], [2, id], [3, optional(many(16, text(256)))], [4, octets(16)],
     [5, integer(1, 1000)], [6, integer(0, 2 ** 53)], [7, optional(many(16, text(64)))],

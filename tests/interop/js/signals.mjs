@@ -17,7 +17,7 @@ export const urgencyCode = urgency => Math.floor(127 * urgency + 0.5)
 export const valueOf = code => 2 ** (code / 16)
 
 // A record from whoever it must be from (R4.1).
-const SIGNERS = { signal: 1, deposit: 3, claim: 2, beat: 2, done: 2, release: 2 }
+const SIGNERS = { signal: 1, deposit: 3, claim: 2, beat: 2, done: 2, release: 2, testimony: 1 }
 
 export class Board {
   constructor (agent) {

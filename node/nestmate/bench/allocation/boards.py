@@ -35,9 +35,7 @@ from nestmate_protocol.simulation.dice import Dice
 class Boards(Rule):
     """The signals rule as it ships; ``strict`` makes every node verify everything."""
 
-    def __init__(
-        self, parameters: Parameters = RULE, *, strict: bool = False
-    ) -> None:
+    def __init__(self, parameters: Parameters = RULE, *, strict: bool = False) -> None:
         self._parameters = parameters
         self._strict = strict
 

@@ -1,7 +1,7 @@
 """The tally: records, frames and bytes that crossed a link, by what the records say.
 
-The study counts calls, claims, grants and denials and leaves out beats and results,
-which are the same for every rule; here both are counted and told apart. A lease that
+The study counts calls, claims, grants and denials and leaves out beats, results and
+what is learned from them; here both are counted and told apart. A lease that
 answers a beat is part of the beat. This file knows no world.
 """
 
@@ -16,7 +16,13 @@ OPENED_MAX: Final = 65_536
 RENEWAL: Final = "renewal"
 _LEASE_RENEWAL_FIELD: Final = 7
 _UPKEEP: Final = frozenset(
-    (Kind.BEAT.value, Kind.DONE.value, Kind.RECEIPT.value, RENEWAL)
+    (
+        Kind.BEAT.value,
+        Kind.DONE.value,
+        Kind.RECEIPT.value,
+        Kind.TESTIMONY.value,
+        RENEWAL,
+    )
 )
 
 
