@@ -56,12 +56,12 @@ def preference(
 
 
 class Lesson(NamedTuple):
-    """How fast an agent was at a skill: doublings in sum, over ``count`` tasks."""
+    """How fast an agent was at a skill: doublings in sum, over so many ``tasks``."""
 
     skill: str
     agent: Address
     doublings: float
-    count: int
+    tasks: int
 
 
 class Speeds:

@@ -127,8 +127,8 @@ class Witness:
         """The latest lessons; of many tasks with one agent, their mean counts on."""
         lessons = self._speeds.measured(self._pen.me, TESTIMONY_LESSONS_MAX)
         for lesson in lessons:
-            count = min(lesson.count, TESTIMONY_COUNT_MAX)
-            mean = lesson.doublings / lesson.count
+            count = min(lesson.tasks, TESTIMONY_COUNT_MAX)
+            mean = lesson.doublings / lesson.tasks
             mean = max(-DOUBLINGS_MAX, min(DOUBLINGS_MAX, mean))
             steps = round(STEPS_PER_DOUBLING * mean * count)
             yield lesson.skill, lesson.agent, steps, count

@@ -25,7 +25,7 @@ from nestmate_protocol.simulation.dice import Dice
 FAULTS = {
     "calm": {},
     "deaths": {"killed": 0.3},
-    "churn": {"up_seconds": 60.0, "down_seconds": 10.0},
+    "churn": {"up_seconds": 120.0, "down_seconds": 10.0},
     "cut": {"cut": (0.4, 0.6), "exclusive": 0.3},
     "stop": {"stopped": (0.4, 0.6)},
 }

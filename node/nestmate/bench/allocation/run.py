@@ -132,7 +132,7 @@ def _play_one(job: Job) -> Row:
 
 
 def _weight(job: Job) -> tuple[bool, int]:
-    shipping = job.rule in ("signals", "strict", "cores")
+    shipping = job.rule in ("signals", "signals16", "strict", "cores")
     return shipping, job.scenario.terms.tasks
 
 
