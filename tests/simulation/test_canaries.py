@@ -14,7 +14,7 @@ from nestmate_protocol.effects import Save
 from nestmate_protocol.friends.contacts import Contacts
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.requests import TaskStatus
-from nestmate_protocol.simulation import run
+from nestmate_protocol.simulation import agents, run
 
 SEEDS_MAX = 40
 
@@ -129,19 +129,19 @@ def must_be_found(figure, make_core, scenario, *sentences):
 
 
 @pytest.mark.parametrize(
-    ("issuer", "scenario", "sentence"),
+    ("issuer", "scenario", "sentences"),
     [
-        (SkipsTheFence, "partition", "takes a result"),
-        (LeasesTwice, "partition", "to n"),
-        (KeepsTheFence, "crashes", "to n"),
-        (SharesTheExclusive, "skew", "is exclusive"),
-        (ForgetsTheLapse, "crashes", "is still granted"),
-        (TakesASecondResult, "partition", "second result"),
-        (ReusesTheReceipt, "crashes", "second result"),
+        (SkipsTheFence, "partition", ["takes a result"]),
+        (LeasesTwice, "partition", ["to n"]),
+        (KeepsTheFence, "crashes", ["to n", "strikes honest"]),
+        (SharesTheExclusive, "skew", ["is exclusive"]),
+        (ForgetsTheLapse, "crashes", ["is still granted"]),
+        (TakesASecondResult, "partition", ["second result"]),
+        (ReusesTheReceipt, "crashes", ["second result", "never held"]),
     ],
 )
-def test_an_issuer_that_breaks_a_rule_is_found(figure, issuer, scenario, sentence):
-    must_be_found(figure, with_issuer(issuer), scenario, sentence)
+def test_an_issuer_that_breaks_a_rule_is_found(figure, issuer, scenario, sentences):
+    must_be_found(figure, with_issuer(issuer), scenario, *sentences)
 
 
 def test_a_core_that_shows_before_it_saves_is_found(figure):
@@ -158,3 +158,8 @@ def test_a_core_that_takes_unsigned_records_is_found(figure, monkeypatch):
     monkeypatch.setattr(records, "verify", lambda *_: None)
     sentences = ("never made", "never held", "strikes honest")
     must_be_found(figure, Core, "hostile", *sentences)
+
+
+def test_an_agent_that_puts_down_whatever_it_does_is_found(figure, monkeypatch):
+    monkeypatch.setattr(agents, "makes_way", lambda _: True)
+    must_be_found(figure, Core, "rush", "makes way, although")

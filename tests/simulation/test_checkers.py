@@ -225,3 +225,26 @@ def test_what_grows_without_a_bound_is_found_wherever_it_hides(play):
     play.kept = {"deep": [deque(range(20))]}
     assert crowded(play, most=20) == []
     assert crowded(play, most=19) == ["Play.kept[][] keeps 20 items"]
+
+
+def slow_claim(generation):
+    return ClaimView(TASK, "s", ISSUER.address, generation, 15, 15.0, 0.1, b"")
+
+
+@pytest.mark.parametrize(
+    ("urgency", "exclusive", "times", "sentence"),
+    [
+        (0.1, False, 3, "for the 3th time"),
+        (0.1, True, 1, "is exclusive"),
+        (0.25, False, 1, "is not slow"),
+    ],
+)
+def test_a_task_that_must_not_make_way_is_found(
+    play, urgency, exclusive, times, sentence
+):
+    asked = DepositTask("s", urgency, exclusive=exclusive)
+    play.ledger.accepted(ISSUER, TASK, asked)
+    for generation in range(times):
+        assert play.complaints == []
+        play.ledger.made_way(slow_claim(generation + 1))
+    assert sentence in play.complaints[0]

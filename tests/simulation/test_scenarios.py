@@ -56,6 +56,12 @@ def test_a_calm_world_gets_all_its_work_done(seed):
     assert report.drawn == ()
 
 
+def test_in_a_rush_slow_work_makes_way_and_is_done_all_the_same(seed):
+    reports = [must_hold("rush", 5, 1_000 * seed + number) for number in range(5)]
+    assert sum(dict(report.counts).get("made way", 0) for report in reports) > 0
+    assert all(each.tasks == each.done + each.cancelled for each in reports)
+
+
 def test_a_swarm_draws_other_faults_from_other_seeds(seed):
     drawn = {run("swarm", 2, 1_000 * seed + number).drawn for number in range(4)}
     assert len(drawn) == 4

@@ -20,6 +20,11 @@ from nestmate_protocol.friends.requests import (
 )
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.inputs import Abandon, Request
+from nestmate_protocol.signals.preemption import (
+    RESERVE_URGENCY,
+    Work,
+    makes_way,
+)
 from nestmate_protocol.signals.requests import (
     Acknowledged,
     ClaimView,
@@ -186,7 +191,10 @@ class _Job:
 
 
 class Worker:
-    """Takes tasks of its skills, one at a time, and mostly finishes them."""
+    """Takes tasks of its skills, one at a time, and mostly finishes them.
+
+    Some wait in reserve for a flash task while they work, and put a slow one down.
+    """
 
     def __init__(
         self, line: Line, ledger: Ledger, dice: Dice, skills: tuple[str, ...]
@@ -195,6 +203,7 @@ class Worker:
         self._ledger = ledger
         self._dice = dice
         self._skills = skills
+        self._yields = dice.chance(0.5)
         self._job: _Job | None = None
 
     def begin(self) -> None:
@@ -244,8 +253,29 @@ class Worker:
         job = self._job = _Job(claim, result)
         self._later(self._dice.between(50, 20_000), partial(self._end, job))
         self._beat_later(job)
+        if self._yields and makes_way(_work(job)):
+            wish = TakeTask(
+                skill=self._dice.pick(self._skills),
+                wait_seconds=20,
+                min_urgency=RESERVE_URGENCY,
+            )
+            self._line.ask(wish, partial(self._pressed, job))
         if self._dice.chance(0.1):
             self._line.ask(ReinforceTask(claim.task), lambda _: None)
+
+    def _pressed(self, job: _Job, response: object) -> None:
+        """A flash task has come while a slow one was at work: it has to make way."""
+        if not isinstance(response, ClaimView):
+            return
+        if self._job is not job:
+            self._line.ask(ReleaseClaim(response.task, "no room"), lambda _: None)
+            return
+        self._ledger.made_way(job.claim)
+        self._ledger.let_go(job.claim)
+        self._job = None
+        release = ReleaseClaim(job.claim.task, "made way", b"half of it")
+        self._line.ask(release, lambda _: None)
+        self._taken(response)
 
     def _beat_later(self, job: _Job) -> None:
         beat_ms = max(300, job.claim.lease_seconds * 1_000 // 3)
@@ -268,7 +298,8 @@ class Worker:
         if self._job is not job:
             return
         task, dice = job.claim.task, self._dice
-        if dice.chance(0.05) and self._ledger.fails_first(task):
+        story = self._ledger.stories.get(task)
+        if dice.chance(0.05) and story is not None and story.may_fail():
             self._line.ask(FailClaim(task, "no tool for it"), partial(self._ended, job))
         elif dice.chance(0.05):
             release = ReleaseClaim(task, "busy", b"half of it")
@@ -293,3 +324,8 @@ class Worker:
 
     def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
         self._line.world.after(delay_ms, action)
+
+
+def _work(job: _Job) -> Work:
+    claim = job.claim
+    return Work(0, claim.urgency, claim.generation, claim.exclusive, 0.0)

@@ -18,6 +18,7 @@ from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, DeviceKey, PeerId, RecordId, TaskId
 from nestmate_protocol.records import Kind, Record, make_frame
 from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
+from nestmate_protocol.signals.levels import SLOW, level_of, urgency_code
 from nestmate_protocol.signals.records import Signal, task_id
 from nestmate_protocol.signals.requests import (
     ClaimView,
@@ -29,6 +30,8 @@ from nestmate_protocol.simulation.gossip import Opener
 from nestmate_protocol.simulation.nodes import Node
 
 CONTAINER_ITEMS_MAX = 8_192
+INTERRUPTIONS_MAX = 2
+FAILURES_MAX = 2
 FINAL = frozenset({TaskStatus.DONE, TaskStatus.CANCELLED})
 
 _PLAIN = (str, bytes, int, float, type(None), type, ModuleType)
@@ -52,13 +55,25 @@ class TaskStory:
     done_ms: int | None = None
     generation: int = 0
     withdrawn: bool = False
-    failed: bool = False
+    failures: int = 0
+    interruptions: int = 0
     holders: dict[int, Address] = field(default_factory=dict)
     makers: dict[int, int] = field(default_factory=dict)
     results: dict[int, dict[bytes, None]] = field(default_factory=dict)
     working: dict[int, int] = field(default_factory=dict)
     receipt: tuple[int, Address, bytes] | None = None
     last: TaskView | None = None
+
+    def may_fail(self) -> bool:
+        """Whether one more may say that it cannot do the task; it says so now.
+
+        Whoever says so leaves the task alone for longer each time, so that a world in
+        which everything fails would not come to its end in time.
+        """
+        if self.failures == FAILURES_MAX:
+            return False
+        self.failures += 1
+        return True
 
 
 class Register:
@@ -314,16 +329,20 @@ class Ledger:
             made[sha256(result).digest()] = None
         self.counts["results"] += 1
 
-    def fails_first(self, task: TaskId) -> bool:
-        """Whether nobody has said yet that it cannot do the task; now somebody has.
-
-        Whoever says so never takes the task again, so somebody able must be left.
-        """
-        story = self.stories.get(task)
-        if story is None or story.failed:
-            return False
-        story.failed = True
-        return True
+    def made_way(self, claim: ClaimView) -> None:
+        """A worker's agent puts a task down for a flash one."""
+        story = self.stories.get(claim.task)
+        self.counts["made way"] += 1
+        if story is None or story.asked is None:
+            return
+        story.interruptions += 1
+        short = claim.task.short
+        if story.asked.exclusive:
+            self._complain(f"{short} makes way, although it is exclusive")
+        if level_of(urgency_code(story.asked.urgency)) is not SLOW:
+            self._complain(f"{short} makes way, although it is not slow")
+        if story.interruptions > INTERRUPTIONS_MAX:
+            self._complain(f"{short} makes way for the {story.interruptions}th time")
 
     # --- what must be so in the end
 

@@ -85,6 +85,12 @@ SCENARIOS = {
             offset_ms=DAY_MS,
         ),
         Scenario(
+            "rush",
+            "more tasks than hands, and connections break; slow work makes way",
+            tasks=24,
+            rates=Rates(hangup_seconds=20),
+        ),
+        Scenario(
             "swarm",
             "each seed draws which of all faults exist, and how strong they are",
             swarm=True,
