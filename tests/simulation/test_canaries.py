@@ -131,7 +131,7 @@ def must_be_found(figure, make_core, scenario, *sentences):
 @pytest.mark.parametrize(
     ("issuer", "scenario", "sentences"),
     [
-        (SkipsTheFence, "partition", ["takes a result"]),
+        (SkipsTheFence, "swarm", ["takes a result"]),
         (LeasesTwice, "partition", ["to n"]),
         (KeepsTheFence, "crashes", ["to n", "strikes honest"]),
         (SharesTheExclusive, "skew", ["is exclusive"]),
