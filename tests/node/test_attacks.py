@@ -26,7 +26,8 @@ from nestmate_protocol.keys import SigningKey
 
 HERE = Path(__file__).parent
 SECONDS = 2.0
-PER_SECOND = 20
+TALK_SECONDS = 1.0
+PER_SECOND = 40
 LATE_SECONDS = 30.0
 PATIENCE_SECONDS = 45.0
 DELIVERED_MIN = 0.99
@@ -185,7 +186,7 @@ class Siege:
         return self.figures.newcomer and not self.sent_at.keys() - self.came_at.keys()
 
     async def talk(self):
-        for number in range(int(SECONDS * PER_SECOND)):
+        for number in range(int(TALK_SECONDS * PER_SECOND)):
             await pause_until(self.began + number / PER_SECOND)
             for kind in ("gossip", "direct"):
                 self.sent_at[f"{kind} {number}"] = trio.current_time()
@@ -216,7 +217,7 @@ class Siege:
                 self.figures.banned_after = trio.current_time() - self.began
 
     async def welcome_newcomer(self):
-        await pause_until(self.began + SECONDS / 2)
+        await pause_until(self.began + TALK_SECONDS / 2)
         newcomer = await self.world.start("newcomer")
         await newcomer.net.dial(self.victim.peer, self.victim.net.multiaddrs)
         self.figures.newcomer = self.victim.peer in newcomer.net._host.peers
