@@ -59,7 +59,7 @@ def test_a_command_that_ignores_term_is_killed_when_its_grace_is_over(until):
 
 def test_children_that_outlive_their_command_have_the_same_grace(until, tmp_path):
     told = f"trap 'touch {tmp_path}/well; exit' TERM; while :; do sleep 0.05; done"
-    with shell(f"({told}) & ({DEAF}; {FAR}) & wait", grace_seconds=1) as job:
+    with shell(f"({told}) & ({DEAF}; {FAR}) & wait", grace_seconds=3) as job:
         group = int(repr(job).strip("<>").split()[1])
         until(lambda: len(living(group)) >= 4)
         job.end()
@@ -69,7 +69,7 @@ def test_children_that_outlive_their_command_have_the_same_grace(until, tmp_path
 
 def test_what_a_command_leaves_running_ends_when_it_is_over(until):
     with shell(f"({DEAF}; {FAR}) & echo done", grace_seconds=0.3) as job:
-        assert job.wait(20) == 0
+        assert job.wait(60) == 0
         group = int(repr(job).strip("<>").split()[1])
         assert living(group)
         assert job.output(99) == b"done\n"
@@ -103,7 +103,7 @@ def test_nothing_is_left_running_when_waiting_for_the_end_goes_wrong(until):
 def test_a_partial_result_comes_in_a_file_and_goes_out_in_it():
     count = "read n < $NESTMATE_PARTIAL; echo $((n + 1)) > $NESTMATE_PARTIAL"
     with shell(count, partial=b"41\n") as job:
-        assert job.wait(20) == 0
+        assert job.wait(60) == 0
         assert job.partial(99) == b"42\n"
         assert job.partial(2) is None
 
@@ -111,21 +111,21 @@ def test_a_partial_result_comes_in_a_file_and_goes_out_in_it():
 @pytest.mark.parametrize("line", ["rm $NESTMATE_PARTIAL", "rm -r $(dirname $F)"])
 def test_without_the_file_there_is_no_partial_result(line):
     with shell(f"F=$NESTMATE_PARTIAL; {line}", partial=b"old") as job:
-        assert job.wait(20) == 0
+        assert job.wait(60) == 0
         assert job.partial(99) == b""
 
 
 def test_a_partial_result_nobody_could_read_to_its_end_is_none():
     line = "rm $NESTMATE_PARTIAL; mkfifo $NESTMATE_PARTIAL"
     with shell(line, partial=b"old") as job:
-        assert job.wait(20) == 0
+        assert job.wait(60) == 0
         assert job.partial(99) == b""
 
 
 def test_the_folder_of_a_run_is_gone_after_it():
     show = f"{sys.executable} -c 'import os; print(os.environ[\"NESTMATE_PARTIAL\"])'"
     with shell(show) as job:
-        assert job.wait(20) == 0
+        assert job.wait(60) == 0
         place = Path(os.fsdecode(job.output(999) or b"").strip())
         assert place.exists()
     assert not place.parent.exists()

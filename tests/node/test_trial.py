@@ -242,7 +242,7 @@ def do(journal: Path, skill: str, text: str, task: str = "task1") -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     return done.stdout
 
@@ -280,7 +280,7 @@ def test_a_small_trial_holds_every_promise_and_leaves_nothing(tmp_path):
         env=os.environ | {"TMPDIR": str(tmp_path)},
         capture_output=True,
         check=False,
-        timeout=180,
+        timeout=240,
     )
     said = json.loads(done.stdout)
     assert done.returncode == 0, (said, done.stderr)
@@ -295,10 +295,10 @@ def test_an_interrupted_trial_leaves_nothing_either(tmp_path, until):
     command = [sys.executable, "-m", "nestmate", "testnet", "trial", "--nodes", "6"]
     environ = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as process:
-        until(lambda: list(tmp_path.glob("nm-*/net/node2/run/node.pid")), 60)
+        until(lambda: list(tmp_path.glob("nm-*/net/node2/run/node.pid")))
         pids = [int(p.read_text()) for p in tmp_path.glob("nm-*/net/*/run/node.pid")]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

@@ -191,7 +191,7 @@ def test_a_worker_that_is_stopped_ends_its_command_and_gives_the_task_back(
     pids = pids_in(tmp_path, until)
     working.send_signal(number)
     assert told(working, "released")["task"] == task
-    assert working.wait(30) == 0
+    assert working.wait(60) == 0
     until(lambda: all_gone(pids))
     until(lambda: ada.ask("signal", "show", task)["generation"] == 2)
     assert "was stopped" in ada.ask("signal", "show", task)["reason"]
@@ -201,7 +201,7 @@ def test_a_worker_without_a_task_ends_at_once_and_leaves_none_claimed(ada, bob, 
     working = worker("idle", "cat")
     working.terminate()
     assert told(working, "stopped")
-    assert working.wait(30) == 0
+    assert working.wait(60) == 0
     since = bob.client.event.wait(timeout=0).seq
     task = deposit(ada, "idle")
     page = bob.client.event.wait(since=since, timeout=1, kinds=["claim.granted"])
@@ -252,8 +252,8 @@ def test_a_second_signal_waits_for_no_good_end(ada, worker, tmp_path, until):
     told(working, "took")
     pids = pids_in(tmp_path, until)
     working.terminate()
-    working.terminate()
-    assert working.wait(10) == 0
+    working.send_signal(signal.SIGINT)  # two of one kind may count as one
+    assert working.wait(60) == 0
     assert all_gone(pids)
     ada.ask("signal", "withdraw", task)
 
@@ -268,7 +268,7 @@ def test_what_a_stopped_command_has_achieved_goes_to_the_next_worker(
     until((tmp_path / "begun").exists)
     working.terminate()
     assert told(working, "released")["task"] == task
-    working.wait(10)
+    working.wait(60)
     worker("handover", "sh", "-c", "cat $NESTMATE_PARTIAL; echo two")
     assert result_of(ada, task) == "one\ntwo\n"
 
@@ -298,7 +298,7 @@ def test_all_slots_of_a_stopped_worker_give_their_tasks_back(ada, worker, until)
     working.terminate()
     assert {told(working, "released")["task"] for _ in tasks} == tasks
     assert told(working, "stopped")
-    assert working.wait(10) == 0
+    assert working.wait(60) == 0
 
 
 def test_slots_end_together_after_as_many_tasks_as_they_were_told(ada, bob):
@@ -306,7 +306,7 @@ def test_slots_end_together_after_as_many_tasks_as_they_were_told(ada, bob):
     with bob.popen(*command, stdout=subprocess.PIPE) as working:
         told(working, "waiting")
         tasks = [deposit(ada, "thrice", "--body", body) for body in "abcd"]
-        assert working.wait(30) == 0
+        assert working.wait(60) == 0
         working.stdout.read()
     open_ = [t for t in tasks if ada.ask("signal", "show", t)["status"] == "open"]
     assert len(open_) == 1
@@ -355,8 +355,9 @@ def test_an_exclusive_task_makes_way_for_nothing(ada, worker, tmp_path):
     working = worker("once", "sh", "-c", line, options=("--preempt",))
     first = slow(ada, "once", "--exclusive")
     assert told(working, "took")["task"] == first
+    since = ada.client.event.wait(timeout=0).seq
     flash = deposit(ada, "once")
-    page = ada.client.event.wait(since=0, timeout=3, kinds=["task.reopened"])
+    page = ada.client.event.wait(since=since, timeout=2, kinds=["task.reopened"])
     assert first not in {event.ref for event in page.events}
     (tmp_path / "go").touch()
     assert told(working, "done")["task"] == first
