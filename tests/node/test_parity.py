@@ -302,7 +302,9 @@ class ClaimScenes(Nodes):
         return skill
 
     def claim_take(self) -> Answer:
-        return {"skill": self.offered(), "timeout": 60}
+        skill, also = self.offered(), [self.new(), f"{self.new()}=0.5"]
+        wish = {"skill": skill, "also": also, "speed": 1.5, "min_urgency": 0.5}
+        return wish | {"setup": "1h", "context": skill, "timeout": 60}
 
     def held(self) -> str:
         return self.ada.claim.take(skill=self.offered(), timeout=60).task

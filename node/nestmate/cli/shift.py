@@ -18,7 +18,6 @@ from nestmate.cli.job import GRACE_SECONDS
 from nestmate.client import Cord
 from nestmate.errors import ConflictError, NodeError, NotFoundError, NotRunningError
 from nestmate.home import Home
-from nestmate.operations.forms import read_ability
 
 TAKE_SECONDS: Final = 25.0
 NODE_AWAY_SECONDS: Final = 60.0
@@ -32,30 +31,26 @@ Tell = Callable[[Mapping[str, Any]], None]
 class Trade:
     """What a worker does: which skills, with which command, and how well.
 
-    ``also`` are further skills as ``claim.take`` wants them: NAME or NAME=SPEED.
+    ``also`` are all skills but the first as ``claim.take`` wants them: NAME or
+    NAME=SPEED.
     """
 
     home: Home
-    skill: str
+    skills: tuple[str, ...]
     command: tuple[str, ...]
     also: tuple[str, ...] = ()
     speed: float = 0.0
-    setup: str = "0"
+    setup_seconds: float = 0.0
     grace_seconds: float = GRACE_SECONDS
     slots: int = 1
-
-    @property
-    def skills(self) -> tuple[str, ...]:
-        """The names of all of them."""
-        return (self.skill, *(read_ability(text)[0] for text in self.also))
 
     def wish(self, context: str) -> dict[str, object]:
         """The best task there is, for a slot that is set up for ``context``."""
         return {
-            "skill": self.skill,
+            "skill": self.skills[0],
             "also": self.also,
             "speed": self.speed,
-            "setup": self.setup,
+            "setup": self.setup_seconds,
             "context": context,
             "timeout": TAKE_SECONDS,
         }

@@ -21,6 +21,8 @@ from nestmate.cli.reserve import Reserve
 from nestmate.cli.shift import Shift, Tell, Trade
 from nestmate.cli.slots import Slot
 from nestmate.errors import NotFoundError, UsageError
+from nestmate.operations.claims import SETUP_SECONDS_MAX
+from nestmate.operations.forms import read_ability, seconds
 
 SLOTS_MAX: Final = 32
 
@@ -84,11 +86,11 @@ def work(arguments: Arguments, /, command: tuple[str, ...], **options: Any) -> N
         )
     trade = Trade(
         home_of(arguments),
-        options["skill"],
+        (options["skill"], *(read_ability(text)[0] for text in options["also"])),
         command,
         also=options["also"],
         speed=options["speed"],
-        setup=options["setup"],
+        setup_seconds=seconds(options["setup"], "setup", 0, SETUP_SECONDS_MAX),
         grace_seconds=options["grace"],
         slots=options["slots"],
     )

@@ -19,6 +19,7 @@ from nestmate.operations.fields import (
 from nestmate_protocol.limits import REASON_CHARS_MAX, SKILL_CHARS_MAX
 
 TAKE_SKILLS_MAX = 64
+SETUP_SECONDS_MAX = 86_400
 
 Reason = Annotated[
     str,

@@ -8,6 +8,7 @@ operation.
 import base64
 import binascii
 from contextlib import suppress
+from math import isfinite
 from typing import Any, TypeVar
 
 import msgspec
@@ -183,10 +184,19 @@ def _is_flat(document: Any) -> bool:
 def read_ability(text: str) -> tuple[str, float]:
     """A skill and a speed from ``NAME`` or ``NAME=SPEED``; 0 where none is named.
 
-    A name that itself ends like the latter has to be given with a speed.
+    A name that itself ends like the latter has to be given with a speed. Raises
+    UsageError if the speed is none.
     """
-    name, mark, speed = text.rpartition("=")
+    name, mark, told = text.rpartition("=")
+    speed = None
     if mark:
         with suppress(ValueError):
-            return name, float(speed)
-    return text, 0.0
+            speed = float(told)
+    if speed is None:
+        return text, 0.0
+    if not (isfinite(speed) and speed >= 0):
+        raise UsageError(
+            f"{told} is no speed of {plain(name)[:80]}.",
+            "1 is average, 0.5 half of it.",
+        )
+    return name, speed

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from nestmate.client import Client
+from nestmate.client import Client, Cord
 from nestmate.errors import (
     ConflictError,
     DeniedError,
@@ -126,6 +126,46 @@ def test_a_follower_that_lost_events_is_told_so(door, client):
     door.on_loop(door.node.happen, *["a.b"] * (EVENTS_KEPT_MAX + 5))
     with pytest.raises(NodeError, match="lost"):
         next(client.follow(fields={"since": 1}))
+
+
+def ended_by(door, client, end) -> NodeError:
+    """What a call that waits for a task raises when its cord is used."""
+    door.node.answers[signals.TakeTask] = door.WAIT
+    cord, raised = Cord(), []
+
+    def take() -> None:
+        try:
+            client.raw("claim.take", {"skill": "echo", "timeout": 300}, cord)
+        except NodeError as error:
+            raised.append(error)
+
+    caller = threading.Thread(target=take)
+    caller.start()
+    door.when(lambda: door.node.waiting == 1)
+    end(cord)
+    caller.join(30)
+    door.when(lambda: door.node.waiting == 0)
+    return raised[0]
+
+
+@pytest.mark.parametrize("end", [Cord.pull, Cord.cut])
+def test_a_call_that_waits_can_be_ended_by_another_thread(door, client, end):
+    assert isinstance(ended_by(door, client, end), NodeError)
+
+
+def test_a_call_whose_cord_is_pulled_already_does_not_begin(door, client):
+    cord = Cord()
+    cord.pull()
+    with pytest.raises(NotRunningError, match="before it began"):
+        client.raw("claim.take", {"skill": "echo"}, cord)
+    assert door.node.asked == []
+
+
+def test_a_cord_pulled_after_the_answer_does_no_harm(client):
+    cord = Cord()
+    assert client.raw("version", {}, cord)
+    cord.pull()
+    assert client.raw("version")
 
 
 def test_several_threads_may_share_a_client(door, client):

@@ -6,6 +6,7 @@ The core is a fake that answers what is laid out. Knows nothing of doors.
 import sys
 import types
 from dataclasses import replace
+from itertools import starmap
 from typing import get_args
 
 import pytest
@@ -217,6 +218,29 @@ async def test_a_call_asks_the_core_what_was_meant(node, name):
     given, asked = CALLS[name]
     await perform(node, name, given, ME)
     assert node.asked[0] == asked
+
+
+async def test_whoever_takes_by_skill_may_say_all_of_itself(node):
+    wish = {
+        "skill": "echo",
+        "also": ["a=b", "c=0.5", "d=2=0"],
+        "speed": 2,
+        "timeout": 1,
+    }
+    more = {"setup": "2m", "context": "", "min_urgency": 0.5}
+    await perform(node, "claim.take", wish | more, ME)
+    also = tuple(starmap(signals.Ability, [("a=b", 0.0), ("c", 0.5), ("d=2", 0.0)]))
+    asked = signals.TakeTask(None, "echo", 1.0, 2.0, 120.0, also, "", 0.5)
+    assert node.asked[0] == asked
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"speed": -1}, {"min_urgency": 1.1}, {"setup": "soon"}, {"setup": "2d"}],
+)
+async def test_what_a_taker_cannot_be_is_refused_with_its_field(node, wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        await perform(node, "claim.take", {"skill": "echo"} | wrong, ME)
 
 
 @pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: row.name)

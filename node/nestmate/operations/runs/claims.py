@@ -2,6 +2,7 @@
 
 from nestmate.errors import UsageError
 from nestmate.operations.claims import (
+    SETUP_SECONDS_MAX,
     Claim,
     ClaimDone,
     ClaimFail,
@@ -26,8 +27,6 @@ from nestmate.operations.signals import Acknowledged
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import RESULT_BYTES_MAX
 from nestmate_protocol.signals import requests as core
-
-SETUP_SECONDS_MAX = 86_400
 
 
 async def take(node: Node, request: ClaimTake, _caller: Caller) -> Claim:
