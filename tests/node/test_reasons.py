@@ -93,6 +93,11 @@ def test_a_claim_of_a_task_without_figures_is_explained_too(said):
     assert lines[-1] == "waiting     1 here, 1 idle, and no room for another claim"
 
 
+def test_what_is_settled_is_explained_without_figures(said):
+    lines = said("claim.explain", REASONS | {"prospect": "closed"})
+    assert not [line for line in lines if line.startswith("takes here")]
+
+
 def test_a_task_is_shown_with_whom_it_told_and_who_came(said):
     lines = said("signal.show", TASK)
     assert TASK["why"] in lines

@@ -77,6 +77,16 @@ def test_who_claimed_and_who_came_too_late_is_remembered(town, ann, bob, cid):
     assert detail(bob, task).attempts == ()
 
 
+def test_what_is_given_away_calls_no_more_and_was_still_told(town, ann, bob):
+    ann.able["dig"] = crowd(3)
+    task = ann.ask(JOB).task
+    bob.ask(TakeTask(task=task))
+    found = detail(ann, task)
+    assert found.strength is None
+    assert (found.telling.said, found.telling.again_seconds) == (1, None)
+    assert found.telling.told == 3
+
+
 def test_every_generation_has_its_own_attempts(town, ann, bob, cid):
     task = ann.ask(JOB).task
     bob.ask(TakeTask(task=task))

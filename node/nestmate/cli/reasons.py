@@ -12,6 +12,7 @@ from nestmate.cli.output import show_fields, show_lines
 Answer = Mapping[str, Any]
 
 _MORE: Final = ("why", "ready_seconds", "strength_parts", "telling", "attempts")
+_SETTLED: Final = ("closed", "gone", "finished", "confirmed")
 _WIDTH: Final = 12
 
 
@@ -31,7 +32,8 @@ def show_task(answer: Answer) -> None:
 
 def _reasons(answer: Answer) -> Iterator[tuple[str, str]]:
     yield "task", answer["task"]
-    if found := answer["estimate"]:
+    found = answer["estimate"]
+    if found and answer["prospect"] not in _SETTLED:
         yield from _figures(found, answer["age_seconds"])
     asked, counted = answer["urgency"], answer["urgency_counted"]
     as_counted = "" if asked == counted else f", counted as {counted:g}"

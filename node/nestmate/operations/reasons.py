@@ -117,7 +117,8 @@ class TaskShown(Task, frozen=True):
         ),
     ]
     strength_parts: Annotated[
-        StrengthParts | None, Meta(description="What the strength is made of.")
+        StrengthParts | None,
+        Meta(description="What the strength is made of; null if it calls no more."),
     ]
     telling: Annotated[
         Telling | None,

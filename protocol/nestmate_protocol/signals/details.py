@@ -13,7 +13,7 @@ from nestmate_protocol.codec import plain
 from nestmate_protocol.ids import Address
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.explaining import Explainer, in_words
-from nestmate_protocol.signals.field import Cell
+from nestmate_protocol.signals.field import Cell, Stage
 from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.levels import half_life_ms, urgency_share
 from nestmate_protocol.signals.requests import (
@@ -60,14 +60,17 @@ class Archive:
         telling = self._telling(own, cell, now)
         attempts = self.turnout.of(own.task)
         return TaskDetail(
-            strength=self._strength(cell, now) if cell else None,
+            strength=self._strength(cell, now),
             telling=telling,
             attempts=tuple(_attempt(each, now) for each in attempts),
             ready_seconds=None,
             why=_why(own, telling, attempts),
         )
 
-    def _strength(self, cell: Cell, now: Moment) -> StrengthView:
+    def _strength(self, cell: Cell | None, now: Moment) -> StrengthView | None:
+        """The parts of a strength; None for what calls no more."""
+        if cell is None or cell.life.stage != Stage.OPEN:
+            return None
         signal = cell.signal
         parts = cell.parts(now.mono_ms, self.speeds.ageing_seconds)
         shares = sorted(cell.shares.items(), key=lambda it: (it[1].birth_ms, it[0]))
@@ -95,10 +98,10 @@ class Archive:
         if own.status not in {TaskStatus.OPEN, TaskStatus.GRANTED} or cell is None:
             return None
         audience = self.emitter.audience(own.task)
-        said, again_ms = self.emitter.said(own.task)
+        again_ms = self.emitter.again_ms(own.task)
         told = list(audience.told.values())
         return TellingView(
-            said=said,
+            said=audience.said,
             again_seconds=(
                 None if again_ms is None else max(0, again_ms - now.mono_ms) / 1_000
             ),

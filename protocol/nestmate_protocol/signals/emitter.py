@@ -49,11 +49,12 @@ _OPEN_MS_MAX: Final = SIGNAL_TTL_SECONDS_MAX * 1_000
 class Audience:
     """Who was told of a task: some agents in this order, or the whole topic.
 
-    ``told`` holds those told of the generation that is open.
+    ``told`` holds those told of the generation that is open, ``said`` counts how often.
     """
 
     told: dict[bytes, Address] = field(default_factory=dict)
     wide: bool = False
+    said: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,9 @@ class Emitter:
         """Who was told of a task so far; nobody, if it is not called out."""
         return self._audiences.get(task.raw, Audience())
 
-    def said(self, task: TaskId) -> tuple[int, int | None]:
-        """How often this generation was called out, and when it is again, in ms."""
-        voice = self._voices.get(task.raw)
-        return (voice.repeats if voice else 0, self._alarms.due(task.raw))
+    def again_ms(self, task: TaskId) -> int | None:
+        """When a task is called out the next time; None for not at all."""
+        return self._alarms.due(task.raw)
 
     def may_spend(self, now: Moment) -> bool:
         """Whether a record of the spending chain may go now; if so it is counted."""
@@ -171,6 +171,7 @@ class Emitter:
         """Straight to more of the able, and to the topic if that is everybody."""
         order, rule = voice.own.order, self._trail.rule
         audience = self._audiences[voice.own.task.raw]
+        audience.said += 1
         able = self._trail.able(order.skill, now)
         count = rule.reach(len(able), voice.repeats)
         if order.urgency_code >= FLASH.code_min:
