@@ -139,7 +139,7 @@ class Judge:
             return _BARRED[Outlook.DISTRUSTED]
         if cell.is_gone(now):
             return _BARRED[Outlook.GONE]
-        if value_of(taker.code_min) > cell.urgency(now.mono_ms):
+        if taker.code_min and value_of(taker.code_min) > cell.urgency(now.mono_ms):
             return _BARRED[Outlook.RELAXED]
         estimate = self.estimate(taker, cell)
         ready_ms = cell.opened_ms + ceil(1_000 * estimate.hold)
