@@ -127,9 +127,16 @@ def test_a_turnout_is_bounded_in_tasks_and_in_agents(town):
     for task in tasks:
         turnout.note(claim(task, 1), town.now, granted=True)
     assert turnout.of(tasks[0]) == ()
-    for number in range(ATTEMPTS_PER_TASK_MAX + 1):
+    for number in range(1, ATTEMPTS_PER_TASK_MAX + 3):
         turnout.note(claim(tasks[-1], number), town.now, granted=False)
     assert len(turnout.of(tasks[-1])) == ATTEMPTS_PER_TASK_MAX
+    assert turnout.of(tasks[-1])[0].granted
+
+
+def test_a_claim_of_another_fence_is_no_attempt_at_this_one(town, ann, bob):
+    task = ann.ask(JOB).task
+    town.deliver(ann, town.sign("bob", Claim(task, bob.address, 7, 0, 15)), "bob")
+    assert detail(ann, task).attempts == ()
 
 
 def claim(task, number):

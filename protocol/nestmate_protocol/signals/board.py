@@ -383,9 +383,8 @@ class Board:
                 _same(claim.worker, author)
                 steps = self._issuer.claimed(claim, now)
                 own = self._issuer.tasks.get(claim.task.raw)
-                if own is not None:
-                    held = (own.holder, own.generation)
-                    granted = held == (claim.worker, claim.generation)
+                if own is not None and own.generation == claim.generation:
+                    granted = own.holder == claim.worker
                     self._turnout.note(claim, now, granted=granted)
                 return steps
             case Kind.BEAT:

@@ -1,7 +1,8 @@
 """Turnout: who came for our own tasks, and who of them was given one.
 
 Kept in memory only, for people who ask; it decides nothing. Bounded in tasks and in
-agents per task: the oldest is forgotten first. This file knows no rule.
+agents per task: of tasks the oldest is forgotten first, of agents the first who came
+too late. This file knows no rule.
 """
 
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ class Turnout:
             attempts[place] = Attempt(
                 claim.worker, claim.generation, granted, now.mono_ms
             )
-        while len(attempts) > ATTEMPTS_PER_TASK_MAX:
-            del attempts[next(iter(attempts))]
+        if len(attempts) > ATTEMPTS_PER_TASK_MAX:
+            late = (key for key, each in attempts.items() if not each.granted)
+            del attempts[next(late, next(iter(attempts)))]
         while len(self._tasks) > TASKS_MAX:
             del self._tasks[next(iter(self._tasks))]
 
