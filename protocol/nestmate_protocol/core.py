@@ -10,6 +10,7 @@ subject, no clock, no entropy of its own and no disk.
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, assert_never
 
 from nestmate_protocol.clocks import Moment
@@ -305,22 +306,27 @@ class Core:
                     return [*self._friends.arrived(peer, data, now)]
                 case Channel.SIGNALS:
                     records = open_frame(data, self._me.network)
-                    return self._carried(peer, records, now)
+                    return self._carried(peer, records, now, straight=True)
                 case _:
                     assert_never(channel)
         except RemoteError as error:
             return [Strike(peer, error.fault)]
 
     def _carried(
-        self, bearer: PeerId, records: Iterable[Carried], now: Moment
+        self,
+        bearer: PeerId,
+        records: Iterable[Carried],
+        now: Moment,
+        *,
+        straight: bool = False,
     ) -> list[Outcome]:
-        """Records of anybody, brought by a peer."""
-        outcomes: list[Outcome] = []
-        for carried in records:
-            outcomes += self._admit(bearer, carried, now)
-        return outcomes
+        """Records of anybody, brought by a peer; ``straight`` if to us alone."""
+        admit = partial(self._admit, bearer, now=now, straight=straight)
+        return [outcome for carried in records for outcome in admit(carried)]
 
-    def _admit(self, bearer: PeerId, carried: Carried, now: Moment) -> list[Outcome]:
+    def _admit(
+        self, bearer: PeerId, carried: Carried, now: Moment, *, straight: bool = False
+    ) -> list[Outcome]:
         """One record, as soon as it is known for whom its key speaks."""
         record = carried.record
         if record.author == self._me.key.public:
@@ -335,7 +341,9 @@ class Core:
         if self._contacts.is_blocked(author):
             return []
         outcomes: list[Outcome] = []
-        for outcome in self._board.admit(record, author, carried.age_ms, now):
+        straight = straight and self._neighbours.peer_of(author) == bearer
+        told = self._board.admit(record, author, carried.age_ms, now, straight=straight)
+        for outcome in told:
             if isinstance(outcome, Reject) and outcome.strike:
                 outcomes.append(self._blame(bearer, author, outcome.fault))
             else:

@@ -131,7 +131,7 @@ class Town:
         self.agents: dict[str, Agent] = {}
         self.lost: Callable[[Agent, Record, Agent], bool] = lambda *_: False
         self.delay_ms = 0
-        self.air: list[tuple[int, int, Agent, Agent, bytes, int]] = []
+        self.air: list[tuple[int, int, Agent, Agent, bytes, int, bool]] = []
         self.count = count()
 
     def add(self, *names: str) -> list[Agent]:
@@ -159,20 +159,31 @@ class Town:
             if not self.lost(sender, record, agent):
                 due = self.now.mono_ms + self.delay_ms
                 age = age_ms + self.delay_ms
-                self.air.append((due, next(self.count), sender, agent, data, age))
+                straight = to is not None
+                item = (due, next(self.count), sender, agent, data, age, straight)
+                self.air.append(item)
 
     def settle(self) -> None:
         """Deliver what is due by now."""
         while due := [item for item in self.air if item[0] <= self.now.mono_ms]:
             first = min(due, key=lambda item: item[:2])
             self.air.remove(first)
-            _, _, sender, agent, data, age_ms = first
-            self.deliver(agent, open_record(data, NETWORK), sender.name, age_ms)
+            _, _, sender, agent, data, age_ms, straight = first
+            record = open_record(data, NETWORK)
+            self.deliver(agent, record, sender.name, age_ms, straight=straight)
 
-    def deliver(self, agent: Agent, record: Record, author: str, age: int = 0) -> None:
+    def deliver(
+        self,
+        agent: Agent,
+        record: Record,
+        author: str,
+        age: int = 0,
+        *,
+        straight: bool = True,
+    ) -> None:
         if not agent.away:
-            author = address_of(author)
-            agent.carry_out(agent.board.admit(record, author, age, self.now))
+            admit, author = agent.board.admit, address_of(author)
+            agent.carry_out(admit(record, author, age, self.now, straight=straight))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, waking everyone when they asked to be."""

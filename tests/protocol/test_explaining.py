@@ -87,7 +87,7 @@ def test_a_claim_is_explained_from_the_first_word_to_the_last(town, ann, bob):
 
 
 def test_a_silent_issuer_is_named_with_the_time_of_the_next_try(town, ann, bob):
-    task = ann.ask(JOB).task
+    task = ann.ask(replace(JOB, exclusive=True)).task
     ann.away = True
     town.ask_later(bob, DIG)
     town.wait(2.5)

@@ -94,7 +94,7 @@ def test_what_is_less_urgent_than_a_reserve_wants_is_nothing_for_it(town, ann, b
 
 
 def test_an_issuer_that_does_not_answer_is_left_alone_for_a_while(town, ann, bob):
-    task = ann.ask(JOB).task
+    task = ann.ask(replace(JOB, exclusive=True)).task
     ann.away = True
     town.ask_later(bob, DIG)
     assert judgement(town, bob, task).outlook is Outlook.ENGAGED

@@ -149,7 +149,7 @@ def test_only_so_many_takers_wait_at_once(town, bob):
 
 
 def test_a_claim_without_answer_makes_room_for_the_next_task(town, ann, bob, cid):
-    urgent = ann.ask(replace(JOB, urgency=1.0)).task
+    urgent = ann.ask(replace(JOB, urgency=1.0, exclusive=True)).task
     other = cid.ask(replace(JOB, urgency=0.1)).task
     ann.away = True
     request = town.ask_later(bob, DIG)
@@ -161,11 +161,11 @@ def test_a_claim_without_answer_makes_room_for_the_next_task(town, ann, bob, cid
 
 
 def test_a_named_claim_is_said_again_with_growing_pauses(town, ann, bob):
-    task = ann.ask(JOB).task
+    task = ann.ask(replace(JOB, exclusive=True)).task
     ann.away = True
     town.ask_later(bob, TakeTask(task=task, wait_seconds=40))
     town.wait(31)
-    assert bob.count(Kind.CLAIM) == 5  # after 0, 2, 6, 14 and 30 seconds
+    assert bob.count(Kind.CLAIM) == 6  # after 0, 1, 2, 4, 8 and 16 seconds
     town.wait(10)
     assert list(bob.replies.values())[-1].code is Code.TIMED_OUT
 

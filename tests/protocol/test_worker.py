@@ -137,7 +137,7 @@ def test_a_result_is_said_again_until_the_receipt_comes_whatever_gets_lost(
     town.lose(Kind.RECEIPT)
     bob.ask(FinishClaim(task, b"dug"))
     town.wait(40)
-    assert bob.count(Kind.DONE) == 5
+    assert bob.count(Kind.DONE) == 6  # once to the topic, because Ann seems silent
     town.lose()
     town.wait(60)
     assert "claim.settled" in bob.kinds()

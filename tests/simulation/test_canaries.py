@@ -13,6 +13,7 @@ from nestmate_protocol.core import Core
 from nestmate_protocol.effects import Save
 from nestmate_protocol.friends.contacts import Contacts
 from nestmate_protocol.signals.issuer import Issuer
+from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.simulation import agents, run
 
@@ -84,6 +85,23 @@ class ReusesTheReceipt(Issuer):
         return super()._answer(task, worker, generation, now)
 
 
+class SettlesAtOnce(Orphans):
+    """Begins to work as soon as it has claimed to the topic."""
+
+    def _go_on(self, task, now):
+        steps = super()._go_on(task, now)
+        attempt = self._attempts.get(task.raw)
+        said = attempt is not None and attempt.said
+        return steps + super()._go_on(task, now) if said else steps
+
+
+class IgnoresRivals(Orphans):
+    """Begins and goes on whoever else is at the task."""
+
+    def heard(self, word, heard, now):
+        return []
+
+
 class ShowsBeforeItSaves(Core):
     """Tells the world first and its disk afterwards."""
 
@@ -105,6 +123,17 @@ def with_issuer(kind):
     def make(*parts):
         core = Core(*parts)
         core._board._issuer.__class__ = kind
+        return core
+
+    return make
+
+
+def with_orphans(kind):
+    """A core that settles in its own way."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board._orphans.__class__ = kind
         return core
 
     return make
@@ -132,7 +161,7 @@ def must_be_found(figure, make_core, scenario, *sentences):
     ("issuer", "scenario", "sentences"),
     [
         (SkipsTheFence, "swarm", ["takes a result"]),
-        (LeasesTwice, "partition", ["to n"]),
+        (LeasesTwice, "partition", ["generation"]),
         (KeepsTheFence, "crashes", ["to n", "strikes honest"]),
         (SharesTheExclusive, "skew", ["is exclusive"]),
         (ForgetsTheLapse, "crashes", ["is still granted"]),
@@ -142,6 +171,19 @@ def must_be_found(figure, make_core, scenario, *sentences):
 )
 def test_an_issuer_that_breaks_a_rule_is_found(figure, issuer, scenario, sentences):
     must_be_found(figure, with_issuer(issuer), scenario, *sentences)
+
+
+@pytest.mark.parametrize(
+    ("orphans", "scenario", "sentence"),
+    [
+        (SettlesAtOnce, "orphans", "before it is settled"),
+        (IgnoresRivals, "orphans", "long after they met"),
+    ],
+)
+def test_workers_that_settle_without_care_are_found(
+    figure, orphans, scenario, sentence
+):
+    must_be_found(figure, with_orphans(orphans), scenario, sentence)
 
 
 def test_a_core_that_shows_before_it_saves_is_found(figure):

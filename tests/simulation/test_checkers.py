@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import pytest
 
-from nestmate_protocol.effects import Channel, Publish, Send, Strike
+from nestmate_protocol.effects import Channel, Notify, Publish, Send, Strike
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, PeerId, TaskId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import make_frame, sign_record
-from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
+from nestmate_protocol.signals.claims import Claim, Lease, Receipt, Verdict
 from nestmate_protocol.signals.requests import (
     ClaimView,
     DepositTask,
@@ -19,7 +19,7 @@ from nestmate_protocol.signals.requests import (
     TaskView,
 )
 from nestmate_protocol.simulation.cast import NETWORK
-from nestmate_protocol.simulation.checkers import Ledger, Register, crowded
+from nestmate_protocol.simulation.checkers import Ledger, Register, crowded, doubles
 from nestmate_protocol.simulation.gossip import Opener
 
 TASK = TaskId(b"t" * 32)
@@ -65,8 +65,9 @@ class Play:
             hostile = who is ENEMY
             register.enrol(who, who.address, who.key.public, hostile=hostile)
         self.complaints: list[str] = []
+        self.now_ms = 0
         self.ledger = Ledger(
-            register, Opener(NETWORK), self.complaints.append, lambda: 0
+            register, Opener(NETWORK), self.complaints.append, lambda: self.now_ms
         )
 
     def show(self, who, body):
@@ -85,6 +86,13 @@ class Play:
         claim = ClaimView(TASK, "s", ISSUER.address, generation, 15, 15.0, 0.5, b"")
         self.ledger.held(worker, claim)
         return claim
+
+    def settle(self, generation, worker, after_ms=1_000):
+        """A worker claims to the topic, and begins so much later."""
+        self.show(worker, Claim(TASK, worker.address, generation, 900, 60))
+        self.now_ms += after_ms
+        at = (TASK, "s", ISSUER.address, generation, 15, 15.0, 0.5, b"")
+        self.ledger.held(worker, ClaimView(*at, settled=True))
 
     def accept(self, *, exclusive):
         asked = DepositTask("s", 0.5, exclusive=exclusive)
@@ -139,12 +147,50 @@ def test_two_agents_that_hold_one_fence_are_found(play):
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_only_an_exclusive_task_must_not_be_worked_twice_at_once(play, exclusive):
     play.accept(exclusive=exclusive)
+    play.lease(1, WORKER)
     first = play.hold(1, WORKER)
-    play.ledger.let_go(first)
+    play.ledger.let_go(WORKER, first)
+    play.lease(2, OTHER)
     play.hold(2, OTHER)
     assert play.complaints == []
+    play.lease(3, WORKER)
     play.hold(3, WORKER)
     assert [("exclusive" in each) for each in play.complaints] == [True] * exclusive
+
+
+def test_work_without_a_lease_is_found(play):
+    play.accept(exclusive=False)
+    play.hold(1, WORKER)
+    assert "n1 begins" in play.complaints[0]
+
+
+def test_work_that_was_settled_needs_no_lease_and_its_result_counts(play):
+    play.accept(exclusive=False)
+    play.settle(1, WORKER)
+    play.ledger.finished(play.hold(1, WORKER), RESULT)
+    play.receipt(1, WORKER)
+    assert play.complaints == []
+
+
+def test_work_that_begins_before_it_is_settled_is_found(play):
+    play.accept(exclusive=False)
+    play.settle(1, WORKER, after_ms=900)
+    assert "before it is settled" in play.complaints[0]
+
+
+def test_an_exclusive_task_that_workers_settle_is_found(play):
+    play.accept(exclusive=True)
+    play.settle(1, WORKER)
+    assert "settles" in play.complaints[0]
+
+
+def test_two_who_work_one_settled_task_are_seen_until_one_is_told(play):
+    play.accept(exclusive=False)
+    play.settle(1, WORKER)
+    play.settle(1, OTHER)
+    assert doubles(play.ledger.stories) == [(TASK, WORKER.number, OTHER.number)]
+    play.ledger.watch(OTHER, Notify("claim.lost", TASK))
+    assert doubles(play.ledger.stories) == []
 
 
 def test_a_generation_that_falls_is_found(play):

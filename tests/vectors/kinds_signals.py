@@ -141,6 +141,11 @@ def beat() -> Vector:
     return shown(BOB, "Bob is alive and wants another term.", body)
 
 
+def beat_full() -> Vector:
+    body = Beat(TASK, BOB_ADDRESS, 2, 3, 0, 900)
+    return shown(BOB, "Bob works while Ann is silent, and tells his rivals.", body)
+
+
 def done() -> Vector:
     body = Done(TASK, BOB_ADDRESS, 1, RESULT, sha256(RESULT).digest(), 812)
     return shown(BOB, "Bob delivers.", body)
@@ -175,6 +180,7 @@ VECTORS = {
     "lease": lease,
     "lease_full": lease_full,
     "beat": beat,
+    "beat_full": beat_full,
     "done": done,
     "receipt": receipt,
     "release": release,

@@ -15,6 +15,7 @@ ProspectText = Literal[
     "held",
     "silent",
     "paused",
+    "taken",
     "relaxed",
     "asked",
     "claimed",

@@ -40,6 +40,7 @@ from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.lessons import SPEED_PREFIX, learn, recall
 from nestmate_protocol.signals.levels import value_of
+from nestmate_protocol.signals.orphans import WORDS, Heard, Orphans
 from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
 from nestmate_protocol.signals.parameters import RULE, Rule
 from nestmate_protocol.signals.pen import Pen
@@ -50,6 +51,7 @@ from nestmate_protocol.signals.requests import (
     TaskStatus,
 )
 from nestmate_protocol.signals.response import Speeds
+from nestmate_protocol.signals.rivals import Rivals
 from nestmate_protocol.signals.shelf import (
     CLAIM_PREFIX,
     SEQUENCE_KEY,
@@ -70,6 +72,7 @@ from nestmate_protocol.signals.upshots import (
     Step,
     Unanswered,
     Upshot,
+    Waking,
     Won,
 )
 from nestmate_protocol.signals.worker import Worker
@@ -78,18 +81,6 @@ SWEEP_MS: Final = 30_000
 _LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIND})
 """Faults no honest author commits; the others come about by haste and late news."""
 _UPSHOTS: Final = (Offered, Won, Missed, Unanswered, Confirmed)
-
-
-class _Waking(Protocol):
-    """A part that wants to be woken."""
-
-    def wake(self, now: Moment) -> list[Step]:
-        """Do what is due."""
-        ...
-
-    def next_wakeup(self) -> int | None:
-        """When ``wake`` is due, in monotonic ms."""
-        ...
 
 
 class Reader(Protocol):
@@ -147,44 +138,39 @@ class Board:
         self._me = me
         self._network = network
         self._reader = outside.reader
-        self._trust = trust = outside.trust
-        self._pen = Pen(me, network, device, incarnation)
-        self._field = Field(me)
-        self._speeds = Speeds(outside.rule)
-        trail = Trail(outside.able, self._speeds, outside.rule, outside.entropy)
-        self._emitter = Emitter(self._pen, self._field, trail)
-        self._digest = Digest(outside.rule.digest_ms)
-        self._witness = Witness(self._pen, self._speeds, outside.rule)
+        self._trust = outside.trust
+        rule = outside.rule
+        self._pen = pen = Pen(me, network, device, incarnation)
+        self._field = field = Field(me)
+        self._speeds = speeds = Speeds(rule)
+        trail = Trail(outside.able, speeds, rule, outside.entropy)
+        self._emitter = emitter = Emitter(pen, field, trail)
+        self._digest = Digest(rule.digest_ms)
+        self._witness = Witness(pen, speeds, rule)
         self._issuer = Issuer(
-            self._pen,
-            self._field,
-            self._speeds,
-            self._emitter,
-            digest=self._digest,
-            witness=self._witness,
+            pen, field, speeds, emitter, digest=self._digest, witness=self._witness
         )
-        self._worker = Worker(self._pen)
+        self._worker = worker = Worker(pen, rule)
+        self._rivals = rivals = Rivals(me, rule)
+        self._orphans = Orphans(pen, field, worker, rivals, speeds=speeds, rule=rule)
         judge = Judge(
             me,
-            self._speeds,
-            trust=trust,
-            engaged=self._worker.is_engaged,
-            rule=outside.rule,
+            speeds,
+            trust=outside.trust,
+            engaged=worker.is_engaged,
+            opening=rivals.opening,
+            rule=rule,
         )
-        self._takers = Takers(self._field, self._worker, judge)
+        self._takers = Takers(field, worker, rivals, judge)
         self._confirmations = Confirmations()
         self._turnout = Turnout()
-        archive = Archive(
-            self._emitter,
-            self._turnout,
-            Explainer(self._field, self._worker, self._takers, judge),
-            self._speeds,
-            outside.able,
-        )
-        self._waking: tuple[_Waking, ...] = (
+        explainer = Explainer(field, worker, self._takers, judge)
+        archive = Archive(emitter, self._turnout, explainer, speeds, outside.able)
+        self._waking: tuple[Waking, ...] = (
             self._issuer,
             self._emitter,
             self._worker,
+            self._orphans,
             self._takers,
             self._confirmations,
             self._digest,
@@ -198,6 +184,7 @@ class Board:
             emitter=self._emitter,
             issuer=self._issuer,
             worker=self._worker,
+            orphans=self._orphans,
             takers=self._takers,
             confirmations=self._confirmations,
             archive=archive,
@@ -214,6 +201,7 @@ class Board:
         claims = [read_claim(v) for _, v in self._reader.scan(CLAIM_PREFIX)]
         recall(self._speeds, (v for _, v in self._reader.scan(SPEED_PREFIX)))
         steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
+        self._orphans.start(now)
         return self._settle(steps, now)
 
     def ask(self, request: int, body: SignalsRequest, now: Moment) -> list[Outcome]:
@@ -233,27 +221,35 @@ class Board:
         return self._settle([], now)
 
     def admit(
-        self, record: Record, author: Address, age_ms: int, now: Moment
+        self,
+        record: Record,
+        author: Address,
+        age_ms: int,
+        now: Moment,
+        *,
+        straight: bool = True,
     ) -> list[Outcome]:
         """A verified record of any of the ten kinds, signed by a device of ``author``.
 
+        ``straight`` if its author's own node brought it, and to nobody but this one.
         Never raises; what is wrong with it comes back as ``Reject``.
         """
-        steps = self._admit(record, author, age_ms, now)
+        steps = self._admit(record, author, age_ms, now, straight=straight)
         return self._settle(steps, now) if steps else []
 
     def agent_up(self, address: Address, now: Moment) -> list[Outcome]:
         """An agent's node can be reached now: say again what it has not answered."""
-        return self._settle(self._worker.agent_up(address, now), now)
+        steps = self._worker.agent_up(address, now)
+        return self._settle(steps + self._orphans.agent_up(address, now), now)
 
     def greeting(
         self, now: Moment, skills: Collection[str] | None = None
     ) -> tuple[tuple[bytes, int], ...]:
         """Records with ages for a newly connected node, at most one frame full.
 
-        Our own open tasks first, then others', strongest first, and of no author more
-        than its pace would let in at once. With ``skills`` for a node that has just
-        begun to offer them.
+        Who is at tasks whose issuers are silent; our own open tasks; others', strongest
+        first, and of no author more than its pace would let in at once. With ``skills``
+        for a node that has just begun to offer them.
         """
         ageing = self._speeds.ageing_seconds
         cells = [
@@ -264,7 +260,7 @@ class Board:
             and (skills is None or cell.signal.skill in skills)
         ]
         cells.sort(key=lambda entry: (*entry[:2], entry[2].task))
-        items: list[tuple[bytes, int]] = []
+        items = self._orphans.greeting(now)
         told: dict[bytes, int] = {}
         for _, _, cell in cells:
             issuer = cell.signal.issuer.raw
@@ -316,7 +312,7 @@ class Board:
             step = waiting.pop()
             if isinstance(step, ToAgent) and step.address == self._me:
                 record = open_record(step.record, self._network)
-                more = self._admit(record, self._me, step.age_ms, now)
+                more = self._admit(record, self._me, step.age_ms, now, straight=True)
                 waiting += reversed(more)
             elif isinstance(step, _UPSHOTS):
                 waiting += reversed(self._hand_over(step, now))
@@ -332,7 +328,10 @@ class Board:
             case Won():
                 return self._takers.won(task, now)
             case Unanswered():
-                return self._takers.unanswered(task, now)
+                if self._orphans.begin(task, now):
+                    return []
+                again = self._worker.asking.persist(task, now)
+                return self._takers.unanswered(task, now) if again is None else again
             case Missed(_, reason):
                 no = Refusal(Code.CONFLICT, f"The claim was lost: {reason}.")
                 told = self._confirmations.answer(task, no)
@@ -342,14 +341,23 @@ class Board:
                 return self._confirmations.answer(task, Acknowledged(task, fence))
 
     def _admit(
-        self, record: Record, author: Address, age_ms: int, now: Moment
+        self,
+        record: Record,
+        author: Address,
+        age_ms: int,
+        now: Moment,
+        *,
+        straight: bool,
     ) -> list[Step]:
         if self._trust(author) <= 0 and author != self._me:
             return [Reject(Fault.NOT_ENTITLED, strike=False)]
         try:
             if record.kind is Kind.SIGNAL:
                 return self._signal(record, author, age_ms, now)
-            return self._other(record, author, age_ms, now)
+            if record.kind in WORDS:
+                heard = Heard(record, age_ms)
+                return self._of_worker(heard, author, now, straight=straight)
+            return self._of_others(record, author, age_ms, now, straight=straight)
         except RemoteError as wrong:
             return [Reject(wrong.fault, wrong.fault in _LIES)]
 
@@ -366,11 +374,48 @@ class Board:
         steps = self._worker.told(author, cell.task, cell.life)
         if sensed is Sensed.NEW:
             steps.append(sensed_event(cell.task, signal))
+        elif cell.record_id == record.id.raw:
+            steps += self._orphans.issuer_back(cell.task, signal.generation, now)
         return steps + self._takers.offered(cell.task, now)
 
-    def _other(
-        self, record: Record, author: Address, age_ms: int, now: Moment
+    def _of_worker(
+        self, heard: Heard, author: Address, now: Moment, *, straight: bool
     ) -> list[Step]:
+        """A worker speaks: to us of a task of ours, or to its rivals."""
+        word = WORDS[heard.record.kind](heard.record.fields)
+        _same(word.worker, author)
+        raw = word.task.raw
+        known = self._field.get(word.task) is not None or raw in self._worker.claims
+        if raw not in self._issuer.tasks and (known or not straight):
+            return self._orphans.heard(word, heard, now)
+        match word:
+            case Claim():
+                steps = self._issuer.claimed(word, now)
+                own = self._issuer.tasks.get(raw)
+                if own is not None and own.generation == word.generation:
+                    granted = own.holder == word.worker
+                    self._turnout.note(word, now, granted=granted)
+                return steps
+            case Beat():
+                return self._issuer.beaten(word, now)
+            case Done():
+                steps = self._issuer.finished(word, now)
+                if (own := self._issuer.tasks.get(raw)) is not None:
+                    self._takers.reconsider(own.order.skill, now)
+                return steps
+            case Release():
+                return self._issuer.released(word, now)
+
+    def _of_others(
+        self,
+        record: Record,
+        author: Address,
+        age_ms: int,
+        now: Moment,
+        *,
+        straight: bool,
+    ) -> list[Step]:
+        """An issuer says how its task stands, or somebody needs one too."""
         fields = record.fields
         match record.kind:
             case Kind.DEPOSIT:
@@ -378,33 +423,9 @@ class Board:
                 _same(deposit.depositor, author)
                 self._field.deposit(deposit, age_ms, now)
                 return []
-            case Kind.CLAIM:
-                claim = Claim.read(fields)
-                _same(claim.worker, author)
-                steps = self._issuer.claimed(claim, now)
-                own = self._issuer.tasks.get(claim.task.raw)
-                if own is not None and own.generation == claim.generation:
-                    granted = own.holder == claim.worker
-                    self._turnout.note(claim, now, granted=granted)
-                return steps
-            case Kind.BEAT:
-                beat = Beat.read(fields)
-                _same(beat.worker, author)
-                return self._issuer.beaten(beat, now)
-            case Kind.DONE:
-                result = Done.read(fields)
-                _same(result.worker, author)
-                steps = self._issuer.finished(result, now)
-                own = self._issuer.tasks.get(result.task.raw)
-                if own is not None:
-                    self._takers.reconsider(own.order.skill, now)
-                return steps
-            case Kind.RELEASE:
-                release = Release.read(fields)
-                _same(release.worker, author)
-                return self._issuer.released(release, now)
             case Kind.LEASE:
-                return self._leased(Lease.read(fields), author, now)
+                lease = Lease.read(fields)
+                return self._leased(lease, author, now, straight=straight)
             case Kind.RECEIPT:
                 return self._receipted(Receipt.read(fields), author, now)
             case Kind.CANCEL:
@@ -423,9 +444,14 @@ class Board:
             case _:
                 raise RemoteError(Fault.UNKNOWN_KIND, record.kind.value)
 
-    def _leased(self, lease: Lease, author: Address, now: Moment) -> list[Step]:
+    def _leased(
+        self, lease: Lease, author: Address, now: Moment, *, straight: bool
+    ) -> list[Step]:
         life = granted(lease.task, lease.generation, lease.holder)
-        steps = self._told(author, lease.task, life)
+        self._field.tell(author, lease.task, life)
+        if self._field.get(lease.task) is not None:
+            self._rivals.leased(lease, now)
+        steps = self._worker.told(author, lease.task, life, straight=straight)
         if lease.holder == self._me:
             steps += self._worker.leased(author, lease, now)
         return steps
@@ -435,7 +461,8 @@ class Board:
         cell = self._field.get(receipt.task)
         news = cell is not None and life > cell.life
         steps = self._told(author, receipt.task, life)
-        mine = receipt.holder == self._me and receipt.verdict is Verdict.ACCEPTED
+        mine = receipt.holder == self._me and receipt.measured_ms > 0
+        mine = mine and receipt.verdict is Verdict.ACCEPTED
         if cell is not None and news and mine:
             size, seconds = value_of(receipt.size_code), receipt.measured_ms / 1_000
             skill, holder = cell.signal.skill, receipt.holder

@@ -125,7 +125,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The holder is alive and wants another lease term; ``n`` counts from 1."""
+    """The holder is alive and wants another lease term; ``n`` counts from 1.
+
+    ``estimate_ms`` is the claim's, for those who compare claims while the issuer is
+    silent; a beat to the issuer alone goes without.
+    """
 
     kind: ClassVar[Kind] = Kind.BEAT
 
@@ -134,16 +138,20 @@ class Beat:
     generation: int
     n: int
     remaining_ms: int
+    estimate_ms: int | None = None
 
     def fields(self) -> Body:
         """The map to be signed."""
-        return {
-            1: self.task.raw,
-            2: self.worker.raw,
-            3: self.generation,
-            4: self.n,
-            5: self.remaining_ms,
-        }
+        return present(
+            {
+                1: self.task.raw,
+                2: self.worker.raw,
+                3: self.generation,
+                4: self.n,
+                5: self.remaining_ms,
+                6: self.estimate_ms,
+            }
+        )
 
     @classmethod
     def read(cls, fields: Fields) -> "Beat":
@@ -154,6 +162,7 @@ class Beat:
             generation=fields.integer(3, 1, GENERATION_MAX),
             n=fields.integer(4, 1, COUNT_MAX),
             remaining_ms=fields.integer(5, 0, COUNT_MAX),
+            estimate_ms=fields.integer_or(6, None, 0, COUNT_MAX),
         )
 
 
@@ -161,8 +170,7 @@ class Beat:
 class Done:
     """The holder's result; said again until a receipt comes.
 
-    ``result`` None would leave it to be fetched by its hash, which no version of
-    this package does yet.
+    Without ``result`` it tells rivals that nothing is left to do.
     """
 
     kind: ClassVar[Kind] = Kind.DONE

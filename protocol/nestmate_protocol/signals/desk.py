@@ -34,6 +34,7 @@ from nestmate_protocol.signals.levels import (
     size_code,
     urgency_code,
 )
+from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.outcomes import Listen, ToAgent, ToTopic
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, TaskClass, is_skill_name
@@ -84,6 +85,7 @@ class Parts:
     emitter: Emitter
     issuer: Issuer
     worker: Worker
+    orphans: Orphans
     takers: Takers
     confirmations: Confirmations
     archive: Archive
@@ -122,6 +124,7 @@ class Desk:
                 ]
             case RenewClaim(task):
                 fence, steps = self._parts.worker.renew(task, now)
+                steps += self._parts.orphans.renewed(task, now)
                 return [*steps, Reply(request, Acknowledged(task, fence))]
             case ReleaseClaim() | FailClaim():
                 return self._release(request, body, now)
@@ -242,6 +245,7 @@ class Desk:
             )
         worker = self._parts.worker
         fence, steps = worker.finish(body.task, body.result, now)
+        steps += self._parts.orphans.finished(body.task, now)
         if body.wait_seconds > 0 and body.task.raw in worker.claims:
             wait = self._parts.confirmations.wait
             wait(request, body.task, body.wait_seconds, now)

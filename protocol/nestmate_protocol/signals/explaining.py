@@ -134,7 +134,7 @@ class Explainer:
             return Prospect.CONFIRMED
         if outlook is Outlook.ENGAGED:
             return Prospect.ASKED
-        if judgement.ready_ms is None:
+        if judgement.ready_ms is None or outlook is Outlook.TAKEN:
             return Prospect(outlook.value)
         if not waiting:
             return Prospect.UNWANTED
@@ -172,6 +172,8 @@ class Explainer:
             case Prospect.PAUSED:
                 wait = in_words(known.ready_seconds or 0.0)
                 return f"Not claimed: it failed here before, tried again in {wait}."
+            case Prospect.TAKEN:
+                return "Not claimed: another agent holds it."
             case Prospect.RELAXED:
                 return (
                     "Not claimed: whoever waits here is busy and makes way only for"

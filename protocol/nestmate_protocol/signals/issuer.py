@@ -15,7 +15,7 @@ from hashlib import sha256
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.effects import Save
-from nestmate_protocol.errors import Fault, RemoteError
+from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     LEASE_SECONDS_MIN,
@@ -56,6 +56,8 @@ BELIEVED_DOUBLINGS = 1
 
 SILENT = "its holder is silent, and an exclusive task waits for it"
 NOBODY = "nobody did it in time"
+GENERATIONS_AHEAD_MAX = 64
+"""How far workers may have counted on while an issuer was silent."""
 
 _LAPSE, _END = "lapse", "end"
 _OPEN, _GRANTED = TaskStatus.OPEN, TaskStatus.GRANTED
@@ -148,31 +150,44 @@ class Issuer:
     def claimed(self, claim: Claim, now: Moment) -> list[Step]:
         """A worker wants a task: the first valid claim gets the lease."""
         own = self.tasks.get(claim.task.raw)
-        if own is None or own.status != _OPEN or claim.generation != own.generation:
+        seen = claim.generation
+        if own is None or not (_is_open(own, seen) or _went_on(own, seen)):
             return self._answer(claim.task, claim.worker, claim.generation, now)
-        own = self.tasks[own.task.raw] = replace(
-            own, status=_GRANTED, holder=claim.worker, granted_ms=now.wall_ms, reason=""
-        )
+        own = replace(own, generation=seen)
+        run = replace(self._runs[own.task.raw], estimate_ms=claim.estimate_ms)
         seconds = min(own.order.lease_seconds, claim.lease_seconds_max)
-        run = self._runs[own.task.raw]
-        run = replace(
-            run, lease_ms=seconds * 1_000, estimate_ms=claim.estimate_ms, renewal=0
+        return self._give(own, claim.worker, replace(run, renewal=0), seconds, now)
+
+    def _give(
+        self, own: OwnTask, worker: Address, run: Run, seconds: int, now: Moment
+    ) -> list[Step]:
+        """A worker gets the lease, and everybody else hears of it by and by."""
+        own = self.tasks[own.task.raw] = replace(
+            own, status=_GRANTED, holder=worker, granted_ms=now.wall_ms, reason=""
         )
-        self._extend(own.task, run, now)
+        self._extend(own.task, replace(run, lease_ms=seconds * 1_000), now)
         self._emitter.hush(own.task)
-        life = granted(own.task, own.generation, claim.worker)
+        life = granted(own.task, own.generation, worker)
         self._field.tell(self._pen.me, own.task, life)
-        lease = self._pen.sign(self._lease(own, claim.worker, now)).data
-        self._retire(own, lease, claim.worker, now)
+        lease = self._pen.sign(self._lease(own, worker, now)).data
+        _retire(self._digest, self._emitter, own, lease, now)
         return [
             _save(own),
-            ToAgent(claim.worker, self._grant(own, claim.worker, now)),
+            ToAgent(worker, self._grant(own, worker, now)),
             task_event("task.granted", own, self._pen.me),
         ]
 
     def beaten(self, beat: Beat, now: Moment) -> list[Step]:
-        """The holder is alive: its lease runs anew, once per beat."""
+        """The holder is alive: its lease runs anew, once per beat.
+
+        Who works under a settled claim when the issuer is back gets its lease now.
+        """
         own = self.tasks.get(beat.task.raw)
+        if own is not None and _went_on(own, beat.generation):
+            own = replace(own, generation=beat.generation)
+            run = replace(self._runs[own.task.raw], renewal=beat.n)
+            run = replace(run, estimate_ms=beat.estimate_ms or 0)
+            return self._give(own, beat.worker, run, own.order.lease_seconds, now)
         if own is None or not _holds(own, beat.worker, beat.generation):
             return self._answer(beat.task, beat.worker, beat.generation, now)
         run = self._runs[beat.task.raw]
@@ -185,39 +200,45 @@ class Issuer:
     def finished(self, result: Done, now: Moment) -> list[Step]:
         """The holder's result: saved once, told once, receipted every time.
 
-        Raises RemoteError for a result that is not in the record.
+        Who did it while this issuer was silent is thanked just as well, but what was
+        not seen is not measured. Without the result itself it only tells rivals.
         """
-        own = self.tasks.get(result.task.raw)
-        if own is None or not _holds(own, result.worker, result.generation):
-            return self._answer(result.task, result.worker, result.generation, now)
+        own, worker = self.tasks.get(result.task.raw), result.worker
+        held = own is not None and _holds(own, worker, result.generation)
+        if own is None or not (held or _went_on(own, result.generation)):
+            return self._answer(result.task, worker, result.generation, now)
         if result.result is None:
-            raise RemoteError(Fault.BAD_FIELD, "a result that is not there")
+            return []
         own = self.tasks[own.task.raw] = replace(
             own,
             status=_DONE,
+            generation=result.generation,
+            holder=worker,
             result=result.result,
-            measured_ms=_measured_ms(own, result.measured_ms, now),
+            measured_ms=_measured_ms(own, result.measured_ms, now) if held else 0,
             partial=None,
             reason="",
         )
-        lesson = _learn(self._speeds, own, result.worker)
-        self._witness.learned(own.order.skill, now)
-        life = done(own.task, own.generation, result.worker)
+        if held:
+            self._witness.learned(own.order.skill, now)
+        life = done(own.task, own.generation, worker)
         self._field.tell(self._pen.me, own.task, life)
-        receipt = self._pen.sign(_receipt(own, result.worker)).data
-        self._retire(own, receipt, result.worker, now)
+        receipt = self._pen.sign(_receipt(own, worker)).data
+        _retire(self._digest, self._emitter, own, receipt, now)
         self._close(own)
         return [
             _save(own),
-            lesson,
+            *([_learn(self._speeds, own, worker)] if held else []),
             task_event("task.done", own, self._pen.me),
-            ToAgent(result.worker, receipt),
+            ToAgent(worker, receipt),
         ]
 
     def released(self, release: Release, now: Moment) -> list[Step]:
         """The holder gives the task back: it opens under the next generation."""
         own = self.tasks.get(release.task.raw)
-        if own is None or not _holds(own, release.worker, release.generation):
+        if own is not None and _went_on(own, release.generation):
+            own = replace(own, generation=release.generation, holder=release.worker)
+        elif own is None or not _holds(own, release.worker, release.generation):
             return self._answer(release.task, release.worker, release.generation, now)
         verb = "failed" if release.failed else "released"
         reason = plain(f"{verb}: {release.reason}")[:REASON_CHARS_MAX]
@@ -286,15 +307,6 @@ class Issuer:
             task_event("task.cancelled", own, self._pen.me),
         ]
 
-    def _retire(self, own: OwnTask, news: bytes, holder: Address, now: Moment) -> None:
-        """Let those who heard the call know by and by that it is answered."""
-        skill, audience = own.order.skill, self._emitter.audience(own.task)
-        if audience.wide:
-            self._digest.tell_topic(own.task, skill, news, now)
-        else:
-            others = [agent for agent in audience.told.values() if agent != holder]
-            self._digest.tell(own.task, skill, news, others, now)
-
     def _answer(
         self, task: TaskId, worker: Address, generation: int, now: Moment
     ) -> list[Step]:
@@ -315,7 +327,7 @@ class Issuer:
             receipt = self._pen.sign(_receipt(own, own.holder))
             steps.append(ToAgent(worker, receipt.data))
         elif own.status == _CANCELLED:
-            cancel = self._pen.sign(Cancel(task, own.generation))
+            cancel = self._pen.sign(Cancel(task, max(own.generation, generation)))
             steps.append(ToAgent(worker, cancel.data))
         elif cell is not None and cell.signal.generation == own.generation:
             age_ms = now.mono_ms - cell.sent_ms
@@ -391,6 +403,29 @@ def _measured_ms(own: OwnTask, declared_ms: int, now: Moment) -> int:
     """
     seen_ms = max(1, now.wall_ms - own.granted_ms)
     return min(seen_ms, max(declared_ms, seen_ms >> BELIEVED_DOUBLINGS, 1))
+
+
+def _retire(
+    digest: Digest, emitter: Emitter, own: OwnTask, news: bytes, now: Moment
+) -> None:
+    """Let those who heard the call know by and by that it is answered."""
+    skill, audience = own.order.skill, emitter.audience(own.task)
+    if audience.wide:
+        digest.tell_topic(own.task, skill, news, now)
+    else:
+        others = [agent for agent in audience.told.values() if agent != own.holder]
+        digest.tell(own.task, skill, news, others, now)
+
+
+def _is_open(own: OwnTask, generation: int) -> bool:
+    return own.status == _OPEN and own.generation == generation
+
+
+def _went_on(own: OwnTask, generation: int) -> bool:
+    """Whether workers may have come so far by themselves with an open task."""
+    ahead = generation - own.generation
+    alone = own.order.task_class is TaskClass.NORMAL
+    return alone and own.status == _OPEN and 0 <= ahead <= GENERATIONS_AHEAD_MAX
 
 
 def _holds(own: OwnTask, worker: Address, generation: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import BYTES_PER_PEER_PER_SECOND
-from nestmate_protocol.signals.field import Cell, Stage
+from nestmate_protocol.signals.field import Cell
 from nestmate_protocol.signals.levels import FLASH, level_of, value_of
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.requests import Estimate, SpeedSource
@@ -27,6 +27,7 @@ from nestmate_protocol.signals.response import (
     preference,
     service_seconds,
 )
+from nestmate_protocol.signals.rivals import Opening
 
 _SHUNNED_MAX: Final = 1_024
 
@@ -66,16 +67,18 @@ class Shun:
 class Outlook(StrEnum):
     """What comes of a task at one taker, as things stand.
 
-    Only a ``RIPE`` task is claimed; ``HELD``, ``SILENT`` and ``PAUSED`` ones become
-    ripe by waiting until ``Judgement.ready_ms``; the others do not. ``PAUSED`` is what
-    failed here and is tried again, ``FAILED`` what failed too often, and ``RELAXED``
-    what is less urgent than the taker wants.
+    Only a ``RIPE`` task is claimed; ``HELD``, ``SILENT``, ``PAUSED`` and ``TAKEN`` ones
+    become ripe by waiting until ``Judgement.ready_ms``; the others do not. ``PAUSED``
+    is what failed here and is tried again, ``TAKEN`` what others are at unless they
+    fall silent, ``FAILED`` what failed too often, and ``RELAXED`` what is less urgent
+    than the taker wants.
     """
 
     RIPE = "ripe"
     HELD = "held"
     SILENT = "silent"
     PAUSED = "paused"
+    TAKEN = "taken"
     RELAXED = "relaxed"
     CLOSED = "closed"
     ENGAGED = "engaged"
@@ -98,7 +101,14 @@ class Judgement(NamedTuple):
 _BARRED: Final = {
     outlook: Judgement(outlook)
     for outlook in Outlook
-    if outlook not in {Outlook.RIPE, Outlook.HELD, Outlook.SILENT, Outlook.PAUSED}
+    if outlook
+    not in {
+        Outlook.RIPE,
+        Outlook.HELD,
+        Outlook.SILENT,
+        Outlook.PAUSED,
+        Outlook.TAKEN,
+    }
 }
 
 
@@ -112,14 +122,19 @@ class Judge:
         *,
         trust: Callable[[Address], float],
         engaged: Callable[[TaskId], bool],
+        opening: Callable[[Cell], Opening | None],
         rule: Rule,
     ) -> None:
-        """``engaged`` says whether this node claims, holds or has finished a task."""
+        """``engaged`` says whether this node claims, holds or has finished a task.
+
+        ``opening`` says from when on it can be had at all, as far as others are at it.
+        """
         self.context = ""
         self._me = me
         self._speeds = speeds
         self._trust = trust
         self._engaged = engaged
+        self._opening = opening
         self._rule = rule
         self._shunned: dict[bytes, Shun] = {}
 
@@ -129,7 +144,8 @@ class Judge:
     def judge(self, taker: Taker, cell: Cell, now: Moment) -> Judgement:
         """HOLD: whether the task may be claimed from here now, later or not at all."""
         shun = self._shunned.get(cell.task.raw)
-        if cell.life.stage != Stage.OPEN:
+        opening = self._opening(cell)
+        if opening is None:
             return _BARRED[Outlook.CLOSED]
         if self._engaged(cell.task):
             return _BARRED[Outlook.ENGAGED]
@@ -147,6 +163,8 @@ class Judge:
         if shun is not None and shun.until_ms is not None and shun.until_ms > ready_ms:
             ready_ms = shun.until_ms
             outlook = Outlook.SILENT if shun.tries else Outlook.PAUSED
+        if opening.ready_ms > ready_ms:
+            ready_ms, outlook = opening.ready_ms, Outlook.TAKEN
         if ready_ms <= now.mono_ms:
             outlook = Outlook.RIPE
         return Judgement(outlook, ready_ms, estimate)

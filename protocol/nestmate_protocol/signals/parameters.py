@@ -47,6 +47,11 @@ class Rule:
     failed_retries_max: int = 5
     testimony_ms_min: int = 15_000
     testimony_ms_max: int = 900_000
+    silent_ms: int = 2_000
+    settle_ms: int = 1_000
+    back_off_ms: int = 1_000
+    overdue_leases: int = 3
+    return_ms: int = 5_000
 
     def reach(self, able: int, repeats: int) -> int:
         """How many more agents hear of a task: F, doubled by every repetition."""

@@ -233,7 +233,8 @@ class ClaimView:
     """One lease held by this node; ``generation`` is the fence that goes with it.
 
     ``partial`` is what an earlier holder had achieved when it gave the task back.
-    An ``exclusive`` task has effects that must not happen twice.
+    An ``exclusive`` task has effects that must not happen twice; a ``settled``
+    claim was agreed on among workers, because its issuer is silent.
     """
 
     task: TaskId
@@ -246,6 +247,7 @@ class ClaimView:
     body: bytes
     partial: bytes = b""
     exclusive: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +266,16 @@ class ListClaims:
 class Prospect(StrEnum):
     """What comes, or came, of a task at this node.
 
-    ``HELD``, ``SILENT`` and ``PAUSED`` may still be claimed once ``ready_seconds`` are
-    over, ``RIPE`` at any moment; ``ASKED`` waits for the issuer's word.
+    ``HELD``, ``SILENT``, ``PAUSED`` and ``TAKEN`` may still be claimed once
+    ``ready_seconds`` are over, ``RIPE`` at any moment; ``ASKED`` waits for the issuer's
+    word. ``TAKEN`` is what others are at, unless they fall silent.
     """
 
     RIPE = "ripe"
     HELD = "held"
     SILENT = "silent"
     PAUSED = "paused"
+    TAKEN = "taken"
     RELAXED = "relaxed"
     ASKED = "asked"
     CLAIMED = "claimed"

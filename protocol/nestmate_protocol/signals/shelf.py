@@ -88,7 +88,8 @@ class Phase(IntEnum):
 class HeldClaim:
     """A lease of this node, or the result that its issuer has not confirmed yet.
 
-    ``finished_ms`` is Unix ms.
+    ``finished_ms`` is Unix ms. A ``settled`` claim was agreed on among workers while
+    the issuer was silent; ``estimate_ms`` is how long the work was thought to take.
     """
 
     task: TaskId
@@ -104,6 +105,8 @@ class HeldClaim:
     result: bytes = b""
     measured_ms: int = 0
     finished_ms: int = 0
+    settled: bool = False
+    estimate_ms: int = 0
 
 
 def task_key(task: TaskId) -> bytes:
@@ -209,6 +212,8 @@ def write_claim(claim: HeldClaim) -> tuple[bytes, bytes]:
         11: claim.result,
         12: claim.measured_ms,
         13: claim.finished_ms,
+        14: claim.settled,
+        15: claim.estimate_ms,
     }
     return claim_key(claim.task), encode(body)
 
@@ -231,6 +236,8 @@ def read_claim(data: bytes) -> HeldClaim:
             result=fields.octets(11, 0, RESULT_BYTES_MAX),
             measured_ms=fields.integer(12, 0, COUNT_MAX),
             finished_ms=fields.integer(13, 0, COUNT_MAX),
+            settled=fields.boolean_or(14, default=False),
+            estimate_ms=fields.integer_or(15, 0, 0, COUNT_MAX),
         )
     except RemoteError as damage:
         raise _damaged("a claim", damage) from damage

@@ -18,6 +18,7 @@ from nestmate_protocol.effects import Code, Refusal, Reply
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import TAKERS_WAITING_MAX
 from nestmate_protocol.signals.alarms import Alarms, wait_ms
+from nestmate_protocol.signals.asking import Plan
 from nestmate_protocol.signals.courier import pause_ms
 from nestmate_protocol.signals.events import claim_event
 from nestmate_protocol.signals.field import Cell, Field, Stage
@@ -26,6 +27,7 @@ from nestmate_protocol.signals.levels import urgency_code
 from nestmate_protocol.signals.outcomes import Listen
 from nestmate_protocol.signals.records import is_skill_name
 from nestmate_protocol.signals.requests import Ability, TakeTask
+from nestmate_protocol.signals.rivals import Rivals
 from nestmate_protocol.signals.upshots import (
     Step,
     busy,
@@ -34,7 +36,7 @@ from nestmate_protocol.signals.upshots import (
     unknown,
 )
 from nestmate_protocol.signals.views import claim_view
-from nestmate_protocol.signals.worker import Plan, Worker
+from nestmate_protocol.signals.worker import Worker
 
 TRY_AGAIN: Final = "Ask again, with a longer wait."
 NOT_WANTED: Final = "nobody here waits for it any more"
@@ -45,9 +47,12 @@ _REQUEST, _SKILL = "request", "skill"
 class Takers:
     """Everyone on this node who waits for work."""
 
-    def __init__(self, field: Field, worker: Worker, judge: Judge) -> None:
+    def __init__(
+        self, field: Field, worker: Worker, rivals: Rivals, judge: Judge
+    ) -> None:
         self._field = field
         self._worker = worker
+        self._rivals = rivals
         self._judge = judge
         self._takers: dict[int, Taker] = {}
         self._alarms: Alarms[tuple[str, int | str]] = Alarms()
@@ -80,7 +85,7 @@ class Takers:
         self._alarms.clear((_REQUEST, request))
         taker = self._takers.pop(request, None)
         if taker is not None and taker.claiming is not None:
-            self._worker.forget(taker.claiming)
+            self._worker.asking.forget(taker.claiming)
 
     def shun(self, task: TaskId, now: Moment) -> None:
         """A task failed here: leave it to others for a while, in the end for good."""
@@ -89,7 +94,7 @@ class Takers:
     def offered(self, task: TaskId, now: Moment) -> list[Step]:
         """A task may be claimed now that could not be before."""
         cell = self._field.get(task) if self._takers else None
-        if cell is None or cell.life.stage != Stage.OPEN:
+        if cell is None or self._rivals.opening(cell) is None:
             return []
         found = self.first(cell, now)
         if found is None:
@@ -206,7 +211,11 @@ class Takers:
         estimate = self._judge.estimate(taker, cell)
         plan = Plan(estimate.service, estimate.setup)
         patient = taker.named is not None
-        return self._worker.claim(cell, plan, now, patient=patient)
+        opening, generation = self._rivals.opening(cell), cell.life.generation
+        if opening is not None and cell.life.stage == Stage.OPEN:
+            generation = opening.generation
+        claim = self._worker.asking.claim
+        return claim(cell, generation, plan, now, patient=patient)
 
     def _idle(self, skill: str) -> list[Taker]:
         """Who waits for any task of a skill with no claim on its way; reserves last."""

@@ -6,7 +6,9 @@ should act, and the board hands it over.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
+from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.ids import TaskId
@@ -51,6 +53,18 @@ class Confirmed:
 
 Upshot = Offered | Won | Missed | Unanswered | Confirmed
 Step = Outcome | Upshot
+
+
+class Waking(Protocol):
+    """A part that wants to be woken."""
+
+    def wake(self, now: Moment) -> list[Step]:
+        """Do what is due."""
+        ...
+
+    def next_wakeup(self) -> int | None:
+        """When ``wake`` is due, in monotonic ms."""
+        ...
 
 
 class DeclinedError(LocalError):

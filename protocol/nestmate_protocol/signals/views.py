@@ -35,6 +35,7 @@ def claim_view(claim: HeldClaim, tenure: Tenure, now: Moment) -> ClaimView:
         body=claim.body,
         partial=claim.partial,
         exclusive=claim.task_class == TaskClass.EXCLUSIVE,
+        settled=claim.settled,
     )
 
 

@@ -7,34 +7,40 @@ an issuer may be slow; after four terms of silence the worker gives it up. It kn
 peer and nothing of who waits for work here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final, TypeVar, assert_never
+from typing import Final
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Save
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     CLAIMS_HELD_MAX,
-    LEASE_SECONDS_MAX,
     RESULTS_UNCONFIRMED_MAX,
     SIGNAL_TTL_SECONDS_MAX,
 )
 from nestmate_protocol.signals.alarms import Alarms
-from nestmate_protocol.signals.claims import Beat, Claim, Done, Lease, Release
-from nestmate_protocol.signals.courier import Courier, Parcel, pause_ms
+from nestmate_protocol.signals.asking import (
+    Asking,
+    Want,
+    is_over,
+    remember,
+    why_over,
+)
+from nestmate_protocol.signals.claims import Beat, Done, Lease, Release
+from nestmate_protocol.signals.courier import Courier, Parcel
 from nestmate_protocol.signals.events import claim_event
-from nestmate_protocol.signals.field import Cell, Life, Stage
-from nestmate_protocol.signals.outcomes import ToAgent
+from nestmate_protocol.signals.field import Life, Stage
+from nestmate_protocol.signals.outcomes import ToAgent, ToTopic
+from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen
-from nestmate_protocol.signals.records import Signal, TaskClass
+from nestmate_protocol.signals.records import TaskClass
 from nestmate_protocol.signals.shelf import HeldClaim, Phase, claim_key, write_claim
 from nestmate_protocol.signals.upshots import (
     Confirmed,
     Missed,
     Step,
-    Unanswered,
     Won,
     conflict,
     unknown,
@@ -43,31 +49,6 @@ from nestmate_protocol.signals.upshots import (
 SILENT_TERMS_MAX: Final = 4
 RESULT_KEPT_MS: Final = SIGNAL_TTL_SECONDS_MAX * 1_000
 RESTARTED: Final = "this node was restarted"
-_REMEMBERED_MAX: Final = 1_024
-_Kept = TypeVar("_Kept")
-_WANT, _TENURE = "want", "tenure"
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """A claim on its way; ``patient`` ones are repeated until they are answered."""
-
-    task: TaskId
-    signal: Signal
-    generation: int
-    asked_ms: int
-    patient: bool
-    data: bytes
-    setup_ms: int = 0
-    tries: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long a task would take here in all, and how much of that is set-up."""
-
-    seconds: float
-    setup_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +69,14 @@ class Tenure:
 class Worker:
     """All claims of this node; ``claims`` and ``tenures`` are for reading."""
 
-    def __init__(self, pen: Pen) -> None:
+    def __init__(self, pen: Pen, rule: Rule) -> None:
         self.claims: dict[bytes, HeldClaim] = {}
         self.tenures: dict[bytes, Tenure] = {}
         self.settled: dict[bytes, int] = {}
+        self.asking = Asking(pen, rule)
         self._pen = pen
-        self._wants: dict[bytes, Want] = {}
-        self._late: dict[bytes, Want] = {}
         self._courier = Courier()
-        self._alarms: Alarms[tuple[str, bytes]] = Alarms()
+        self._alarms: Alarms[bytes] = Alarms()
 
     def start(self, claims: Iterable[HeldClaim], now: Moment) -> list[Step]:
         """Take up what is saved: results go on, leases go back to their issuers.
@@ -120,56 +100,45 @@ class Worker:
                 steps.append(Save(((claim_key(claim.task), None),), durable=False))
                 gone = _release(claim, me, RESTARTED, b"", failed=False)
                 steps += self._post(claim, gone, claim.lease_seconds * 1_000, now)
+                steps += _to_rivals(self._pen, claim, gone)
         return steps
 
     def is_engaged(self, task: TaskId) -> bool:
         """Whether this node claims, holds or has finished the task."""
-        return task.raw in self.claims or task.raw in self._wants
+        return task.raw in self.claims or task in self.asking
 
     def has_room(self) -> bool:
         """Whether this node may claim one more task."""
-        return len(self.tenures) + len(self._wants) < CLAIMS_HELD_MAX
+        return len(self.tenures) + len(self.asking) < CLAIMS_HELD_MAX
 
-    def claim(
-        self, cell: Cell, plan: Plan, now: Moment, *, patient: bool
-    ) -> list[Step]:
-        """Ask the issuer for a task that would take so long here.
-
-        Won, Missed or Unanswered follows.
-        """
-        signal, me = cell.signal, self._pen.me
-        claim = Claim(
-            task=cell.task,
-            worker=me,
-            generation=cell.life.generation,
-            estimate_ms=round(1_000 * plan.seconds),
-            lease_seconds_max=LEASE_SECONDS_MAX,
-        )
-        data = self._pen.sign(claim).data
-        setup_ms = round(1_000 * plan.setup_seconds)
-        want = Want(
-            cell.task, signal, claim.generation, now.mono_ms, patient, data, setup_ms
-        )
-        self._late.pop(cell.task.raw, None)
-        self._wants[cell.task.raw] = want
-        self._alarms.set((_WANT, cell.task.raw), now.mono_ms + pause_ms(1))
-        return [ToAgent(signal.issuer, data)]
-
-    def forget(self, task: TaskId) -> None:
-        """Wait for an answer no longer; should a lease come all the same, take it."""
-        want = self._wants.pop(task.raw, None)
-        self._alarms.clear((_WANT, task.raw))
-        if want is not None:
-            _remember(self._late, task.raw, want)
+    def settle(self, task: TaskId, generation: int, now: Moment) -> list[Step]:
+        """Workers agree that the task of a silent issuer is this node's."""
+        want = self.asking.attempts[task.raw]
+        self.asking.drop(task)
+        seconds = want.signal.lease_seconds
+        claim = _claim_of(want, generation, seconds, want.signal.body or b"")
+        until_ms = now.mono_ms + seconds * 1_000
+        tenure = Tenure(now.mono_ms, until_ms, want.setup_ms)
+        return self._hold(replace(claim, settled=True), tenure)
 
     def renew(self, task: TaskId, now: Moment) -> tuple[int, list[Step]]:
         """Ask for another term; the fence in force. DeclinedError without a lease."""
         claim, tenure = _held(self, task)
+        term_ms = now.mono_ms + claim.lease_seconds * 1_000
         tenure = self.tenures[task.raw] = replace(
-            tenure, beats=tenure.beats + 1, beat_ms=now.mono_ms
+            tenure,
+            beats=tenure.beats + 1,
+            beat_ms=now.mono_ms,
+            until_ms=term_ms if claim.settled else tenure.until_ms,
         )
         beat = Beat(task, self._pen.me, claim.generation, tenure.beats, 0)
         return claim.generation, [ToAgent(claim.issuer, self._pen.sign(beat).data)]
+
+    def count_beat(self, task: TaskId) -> int:
+        """The number of one more beat of a held task, to whomever it goes."""
+        tenure = self.tenures[task.raw]
+        self.tenures[task.raw] = replace(tenure, beats=tenure.beats + 1)
+        return tenure.beats + 1
 
     def release(
         self, task: TaskId, reason: str, partial: bytes, now: Moment, *, failed: bool
@@ -177,11 +146,12 @@ class Worker:
         """Give a held task back; the fence it was under. DeclinedError without."""
         claim, _ = _held(self, task)
         del self.claims[task.raw], self.tenures[task.raw]
-        self._alarms.clear((_TENURE, task.raw))
+        self._alarms.clear(task.raw)
         body = _release(claim, self._pen.me, reason, partial, failed=failed)
         steps: list[Step] = [Save(((claim_key(task), None),))]
         lease_ms = claim.lease_seconds * 1_000
-        return claim.generation, steps + self._post(claim, body, lease_ms, now)
+        steps += self._post(claim, body, lease_ms, now)
+        return claim.generation, steps + _to_rivals(self._pen, claim, body)
 
     def finish(
         self, task: TaskId, result: bytes, now: Moment
@@ -200,8 +170,10 @@ class Worker:
             return known.generation, []
         claim, tenure = _held(self, task)
         del self.tenures[task.raw]
-        self._alarms.clear((_TENURE, task.raw))
-        steps = self._make_room()
+        self._alarms.clear(task.raw)
+        oldest = _oldest_unconfirmed(self.claims)
+        why = "too many results wait for their issuers"
+        steps = self.end(oldest, why) if oldest else []
         claim = self.claims[task.raw] = replace(
             claim,
             phase=Phase.FINISHED,
@@ -221,9 +193,9 @@ class Worker:
         claim = self.claims.get(raw)
         if claim is not None:
             if claim.issuer == issuer and claim.generation == lease.generation:
-                self._renewed(claim, lease)
+                return self._renewed(claim, lease)
             return []
-        want = self._wants.get(raw) or self._late.get(raw)
+        want = self.asking.get(lease.task)
         if (
             want is not None
             and want.signal.issuer == issuer
@@ -242,83 +214,70 @@ class Worker:
         )
         return [ToAgent(issuer, self._pen.sign(refusal).data)]
 
-    def told(self, issuer: Address, task: TaskId, life: Life) -> list[Step]:
-        """The issuer says how the task stands: what that ends here, ends."""
+    def told(
+        self, issuer: Address, task: TaskId, life: Life, *, straight: bool = False
+    ) -> list[Step]:
+        """The issuer says how the task stands: what that ends here, ends.
+
+        Said ``straight`` by its own node it is how the task stands now, and ends also
+        what workers settled among themselves under a later generation.
+        """
         raw, me = task.raw, self._pen.me.raw
-        steps: list[Step] = []
-        want = self._wants.get(raw) or self._late.get(raw)
-        if want and want.signal.issuer == issuer and _over(life, want.generation, me):
-            self._late.pop(raw, None)
-            if self._wants.pop(raw, None):
-                self._alarms.clear((_WANT, raw))
-                steps.append(Missed(task, _why(life)))
+        steps = self.asking.told(issuer, task, life)
         parcel = self._courier.get(task)
-        if parcel and parcel.address == issuer and _over(life, parcel.generation, me):
+        if parcel and parcel.address == issuer and is_over(life, parcel.generation, me):
             self._courier.drop(task)
         claim = self.claims.get(raw)
-        if claim and claim.issuer == issuer and _over(life, claim.generation, me):
+        if claim is None or claim.issuer != issuer:
+            return steps
+        taken = life.stage == Stage.GRANTED and life.holder != me
+        overruled = claim.settled and straight and taken
+        if overruled or is_over(life, claim.generation, me):
             confirmed = (
                 claim.phase == Phase.FINISHED
                 and life.generation == claim.generation
                 and life.stage == Stage.DONE
                 and life.holder == me
             )
-            why = "" if confirmed else _why(life)
-            steps += self._end(claim, why)
+            why = "" if confirmed else why_over(life)
+            steps += self.end(claim, why)
         return steps
 
     def agent_up(self, address: Address, now: Moment) -> list[Step]:
         """An issuer can be reached: say at once what it has not answered."""
-        steps: list[Step] = []
-        for raw, want in self._wants.items():
-            if want.signal.issuer == address and want.asked_ms < now.mono_ms:
-                steps.append(ToAgent(address, want.data))
-                self._alarms.set((_WANT, raw), now.mono_ms + pause_ms(1))
-        return steps + self._courier.agent_up(address, now)
+        asked = self.asking.agent_up(address, now)
+        return asked + self._courier.agent_up(address, now)
 
     def wake(self, now: Moment) -> list[Step]:
         """Repeat what was not answered, and give up what is over."""
-        steps = self._courier.wake(now)
-        for kind, raw in self._alarms.ring(now.mono_ms):
-            if kind == _WANT:
-                steps += self._ask_again(self._wants[raw], now)
-            else:
-                why = f"its issuer was silent for {SILENT_TERMS_MAX} lease terms"
-                steps += self._end(self.claims[raw], why)
+        steps = self._courier.wake(now) + self.asking.wake(now)
+        for raw in self._alarms.ring(now.mono_ms):
+            steps += self._give_up(self.claims[raw], now)
         return steps
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due, in monotonic ms."""
-        times = (self._alarms.next(), self._courier.next_wakeup())
+        parts = (self._courier, self.asking)
+        times = (self._alarms.next(), *(part.next_wakeup() for part in parts))
         return min((time for time in times if time is not None), default=None)
 
-    def _ask_again(self, want: Want, now: Moment) -> list[Step]:
-        if not want.patient:
-            self.forget(want.task)
-            return [Unanswered(want.task)]
-        tries = want.tries + 1
-        self._wants[want.task.raw] = replace(want, tries=tries)
-        self._alarms.set((_WANT, want.task.raw), now.mono_ms + pause_ms(tries))
-        return [ToAgent(want.signal.issuer, want.data)]
+    def _give_up(self, claim: HeldClaim, now: Moment) -> list[Step]:
+        """A claim ends when for some terms neither issuer nor agent said a word."""
+        beat_ms = self.tenures[claim.task.raw].beat_ms
+        due_ms = beat_ms + SILENT_TERMS_MAX * claim.lease_seconds * 1_000
+        if beat_ms and due_ms > now.mono_ms:
+            self._alarms.set(claim.task.raw, due_ms)
+            return []
+        why = f"its issuer was silent for {SILENT_TERMS_MAX} lease terms"
+        return self.end(claim, why)
 
     def _take(self, want: Want, lease: Lease, now: Moment) -> list[Step]:
         """The lease has come: keep it, if the body is the one the signal promised."""
-        raw, signal = want.task.raw, want.signal
-        self._wants.pop(raw, None)
-        self._late.pop(raw, None)
-        self._alarms.clear((_WANT, raw))
+        signal = want.signal
+        self.asking.drop(want.task)
         body = signal.body if lease.body is None else lease.body
-        claim = HeldClaim(
-            task=want.task,
-            issuer=signal.issuer,
-            skill=signal.skill,
-            generation=lease.generation,
-            task_class=signal.task_class,
-            lease_seconds=lease.lease_seconds,
-            urgency_code=signal.urgency_code,
-            body=body or b"",
-            partial=lease.partial or b"",
-        )
+        claim = _claim_of(want, lease.generation, lease.lease_seconds, body or b"")
+        claim = replace(claim, partial=lease.partial or b"")
         lease_ms = lease.lease_seconds * 1_000
         if sha256(claim.body).digest() != signal.body_hash:
             why = "the body is not the one its signal promised"
@@ -327,41 +286,52 @@ class Worker:
                 *self._post(claim, refusal, lease_ms, now),
                 Missed(want.task, why),
             ]
-        self.claims[raw] = claim
         until_ms = want.asked_ms + lease_ms
-        self.tenures[raw] = Tenure(now.mono_ms, until_ms, want.setup_ms)
-        _watch(self._alarms, claim, until_ms)
-        self._courier.drop(want.task)
-        return [Save((write_claim(claim),)), Won(want.task)]
+        return self._hold(claim, Tenure(now.mono_ms, until_ms, want.setup_ms))
 
-    def _renewed(self, claim: HeldClaim, lease: Lease) -> None:
+    def _hold(self, claim: HeldClaim, tenure: Tenure) -> list[Step]:
+        """A claim of this node begins; it is saved before anybody is told."""
+        raw = claim.task.raw
+        self.claims[raw] = claim
+        self.tenures[raw] = tenure
+        _watch(self._alarms, claim, tenure.until_ms)
+        self._courier.drop(claim.task)
+        return [Save((write_claim(claim),)), Won(claim.task)]
+
+    def _renewed(self, claim: HeldClaim, lease: Lease) -> list[Step]:
         """A lease for our last beat starts the term at that beat.
 
-        One for a later beat than we know of was asked for before a restart.
+        One for a later beat than we know of was asked for before a restart. What was
+        settled among workers is the issuer's to say from now on.
         """
+        steps: list[Step] = []
+        if claim.settled and claim.phase == Phase.HELD:
+            claim = self.claims[claim.task.raw] = replace(claim, settled=False)
+            steps.append(Save((write_claim(claim),)))
         tenure = self.tenures.get(claim.task.raw)
         if tenure is not None and lease.renewal > tenure.beats:
             tenure = replace(tenure, beats=lease.renewal)
             self.tenures[claim.task.raw] = tenure
         if tenure is None or lease.renewal != tenure.beats or not tenure.beat_ms:
-            return
+            return steps
         until_ms = tenure.beat_ms + lease.lease_seconds * 1_000
         if until_ms > tenure.until_ms:
             self.tenures[claim.task.raw] = replace(tenure, until_ms=until_ms)
             _watch(self._alarms, claim, until_ms)
+        return steps
 
-    def _end(self, claim: HeldClaim, lost: str) -> list[Step]:
+    def end(self, claim: HeldClaim, lost: str) -> list[Step]:
         """A claim is over: confirmed, or lost for the reason given."""
         raw = claim.task.raw
         del self.claims[raw]
         self.tenures.pop(raw, None)
-        self._alarms.clear((_TENURE, raw))
+        self._alarms.clear(raw)
         self._courier.drop(claim.task)
         steps: list[Step] = [Save(((claim_key(claim.task), None),), durable=False)]
         if lost:
             steps.append(claim_event("claim.lost", claim, lost))
             return [*steps, Missed(claim.task, lost)]
-        _remember(self.settled, raw, claim.generation)
+        remember(self.settled, raw, claim.generation)
         return [*steps, claim_event("claim.settled", claim), Confirmed(claim.task)]
 
     def _post(
@@ -371,20 +341,45 @@ class Worker:
         parcel = Parcel(claim.issuer, claim.generation, data, now.mono_ms + keep_ms)
         return self._courier.post(claim.task, parcel, now)
 
-    def _make_room(self) -> list[Step]:
-        """Give up the oldest unconfirmed result if there are too many."""
-        waiting = [c for c in self.claims.values() if c.phase == Phase.FINISHED]
-        if len(waiting) < RESULTS_UNCONFIRMED_MAX:
-            return []
-        oldest = min(waiting, key=lambda claim: (claim.finished_ms, claim.task))
-        return self._end(oldest, "too many results wait for their issuers")
+
+def _to_rivals(pen: Pen, claim: HeldClaim, body: Release) -> list[Step]:
+    """Those who would take a settled claim over need not wait for its term."""
+    if not claim.settled:
+        return []
+    return [ToTopic(claim.skill, pen.sign(body).data, 0, urgent=False)]
 
 
-def _watch(alarms: Alarms[tuple[str, bytes]], claim: HeldClaim, until_ms: int) -> None:
+def _claim_of(
+    want: Want, generation: int, lease_seconds: int, body: bytes
+) -> HeldClaim:
+    signal = want.signal
+    return HeldClaim(
+        task=want.task,
+        issuer=signal.issuer,
+        skill=signal.skill,
+        generation=generation,
+        task_class=signal.task_class,
+        lease_seconds=lease_seconds,
+        urgency_code=signal.urgency_code,
+        body=body,
+        partial=b"",
+        estimate_ms=want.estimate_ms,
+    )
+
+
+def _oldest_unconfirmed(claims: Mapping[bytes, HeldClaim]) -> HeldClaim | None:
+    """Which result to give up for another one, if there are too many."""
+    waiting = [claim for claim in claims.values() if claim.phase == Phase.FINISHED]
+    if len(waiting) < RESULTS_UNCONFIRMED_MAX:
+        return None
+    return min(waiting, key=lambda claim: (claim.finished_ms, claim.task))
+
+
+def _watch(alarms: Alarms[bytes], claim: HeldClaim, until_ms: int) -> None:
     """See to it that a claim whose issuer stays silent ends some day."""
     if claim.task_class != TaskClass.EXCLUSIVE:
         silence_ms = (SILENT_TERMS_MAX - 1) * claim.lease_seconds * 1_000
-        alarms.set((_TENURE, claim.task.raw), until_ms + silence_ms)
+        alarms.set(claim.task.raw, until_ms + silence_ms)
 
 
 def _held(worker: Worker, task: TaskId) -> tuple[HeldClaim, Tenure]:
@@ -394,29 +389,6 @@ def _held(worker: Worker, task: TaskId) -> tuple[HeldClaim, Tenure]:
             "This node holds no claim on the task.", "See `nestmate claim ls`."
         )
     return claim, tenure
-
-
-def _over(life: Life, generation: int, me: bytes) -> bool:
-    """Whether this life ends a claim of ``me`` under a generation."""
-    if life.generation != generation:
-        return life.generation > generation
-    if life.stage == Stage.GRANTED:
-        return life.holder != me
-    return life.stage != Stage.OPEN
-
-
-def _why(life: Life) -> str:
-    match life.stage:
-        case Stage.DONE:
-            return "another agent has done it"
-        case Stage.GRANTED:
-            return "another agent holds it"
-        case Stage.OPEN:
-            return "it was opened again for others"
-        case Stage.CANCELLED:
-            return "its issuer called it off"
-        case _:
-            assert_never(life.stage)
 
 
 def _result(claim: HeldClaim, me: Address) -> Done:
@@ -436,10 +408,3 @@ def _release(
     return Release(
         claim.task, me, claim.generation, reason, partial or None, failed=failed
     )
-
-
-def _remember(memory: dict[bytes, _Kept], raw: bytes, what: _Kept) -> None:
-    memory.pop(raw, None)
-    memory[raw] = what
-    while len(memory) > _REMEMBERED_MAX:
-        del memory[next(iter(memory))]

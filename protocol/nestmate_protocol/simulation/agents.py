@@ -271,7 +271,7 @@ class Worker:
             self._line.ask(ReleaseClaim(response.task, "no room"), lambda _: None)
             return
         self._ledger.made_way(job.claim)
-        self._ledger.let_go(job.claim)
+        self._ledger.let_go(self._line.node, job.claim)
         self._job = None
         release = ReleaseClaim(job.claim.task, "made way", b"half of it")
         self._line.ask(release, lambda _: None)
@@ -318,7 +318,7 @@ class Worker:
 
     def _stop(self, job: _Job) -> None:
         if self._job is job:
-            self._ledger.let_go(job.claim)
+            self._ledger.let_go(self._line.node, job.claim)
             self._job = None
             self._later(self._dice.between(1, 500), self._look)
 

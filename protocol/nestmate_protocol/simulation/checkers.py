@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from types import ModuleType
 
 from nestmate_protocol.effects import Channel, Effect, Notify, Publish, Send, Strike
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, DeviceKey, PeerId, RecordId, TaskId
 from nestmate_protocol.records import Kind, Record, make_frame
-from nestmate_protocol.signals.claims import Lease, Receipt, Verdict
+from nestmate_protocol.signals.claims import Claim, Lease, Receipt, Verdict
 from nestmate_protocol.signals.levels import SLOW, level_of, urgency_code
+from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.records import Signal, task_id
 from nestmate_protocol.signals.requests import (
     ClaimView,
@@ -32,6 +34,9 @@ from nestmate_protocol.simulation.nodes import Node
 CONTAINER_ITEMS_MAX = 8_192
 INTERRUPTIONS_MAX = 2
 FAILURES_MAX = 2
+SETTLE_MS = RULE.settle_ms * 99 // 100
+"""How long a claim must be known before work begins; clocks may run a little fast."""
+
 FINAL = frozenset({TaskStatus.DONE, TaskStatus.CANCELLED})
 
 _PLAIN = (str, bytes, int, float, type(None), type, ModuleType)
@@ -45,8 +50,9 @@ class TaskStory:
     """All that was promised about one task, as its issuer let it be seen.
 
     ``holders`` and ``makers`` go by generation: who got the lease, and which node's
-    agent held the claim; ``results`` are the hashes that agents handed in under it,
-    and ``working`` says whose agents work it now.
+    agent held the claim; ``results`` are the hashes that agents handed in under it.
+    ``claimed`` says since when whose claims are known to the topic, ``settled`` whose
+    agents began without the issuer; ``working`` whose work it now, and whether so.
     """
 
     issuer: int
@@ -60,9 +66,16 @@ class TaskStory:
     holders: dict[int, Address] = field(default_factory=dict)
     makers: dict[int, int] = field(default_factory=dict)
     results: dict[int, dict[bytes, None]] = field(default_factory=dict)
-    working: dict[int, int] = field(default_factory=dict)
+    claimed: dict[tuple[int, int], int] = field(default_factory=dict)
+    settled: dict[tuple[int, int], None] = field(default_factory=dict)
+    working: dict[tuple[int, int], bool] = field(default_factory=dict)
     receipt: tuple[int, Address, bytes] | None = None
     last: TaskView | None = None
+
+    def stopped(self, number: int) -> None:
+        """A node's agent was told that its claim is lost."""
+        for at in [at for at in self.working if at[1] == number]:
+            del self.working[at]
 
     def may_fail(self) -> bool:
         """Whether one more may say that it cannot do the task; it says so now.
@@ -136,6 +149,7 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.stories: dict[TaskId, TaskStory] = {}
         self.friends: dict[tuple[int, int], tuple[Node, Node]] = {}
+        self.gone: Mapping[int, None] = {}
         self._register = register
         self._opener = opener
         self._complain = complain
@@ -156,8 +170,10 @@ class Ledger:
                 self._frame(node, data, at_once=False)
             case Publish(_, record):
                 self._frame(node, make_frame([(record, 0)]), at_once=True)
-            case Notify(kind):
+            case Notify(kind, task):
                 self.counts[kind] += 1
+                if kind == "claim.lost" and task in self.stories:
+                    self.stories[task].stopped(node.number)
             case Strike(peer, fault):
                 other = self._register.at(peer)
                 if other is not None and not self._register.is_hostile(other):
@@ -175,6 +191,12 @@ class Ledger:
         for carried in opened:
             record = carried.record
             made_here = self._register.signs_for(record.author, node)
+            if made_here and at_once and record.kind is Kind.CLAIM:
+                claim = Claim.read(record.fields)
+                if claim.task in self.stories:
+                    claimed = self.stories[claim.task].claimed
+                    at = (claim.generation, node.number)
+                    claimed.setdefault(at, self._clock())
             if made_here and record.id not in self._known:
                 self._known[record.id] = None
                 self._record(node, record, at_once=at_once)
@@ -244,7 +266,10 @@ class Ledger:
     def _judge_result(self, node: Node, receipt: Receipt, story: TaskStory) -> None:
         fence, short = receipt.generation, receipt.task.short
         maker = self._register.node(receipt.holder)
-        told = maker is not None and story.makers.get(fence) == maker.number
+        told = maker is not None and (
+            story.makers.get(fence) == maker.number
+            or (fence, maker.number) in story.settled
+        )
         if story.holders.get(fence) != receipt.holder and not told:
             who = self._register.name(receipt.holder)
             self._complain(
@@ -300,26 +325,35 @@ class Ledger:
         story = self.stories.get(claim.task)
         if story is None:
             return  # a hostile issuer's task
-        maker = story.makers.setdefault(claim.generation, node.number)
-        if maker != node.number:
-            self._complain(
-                f"n{maker} and {node.name} both hold {claim.task.short}"
-                f" under generation {claim.generation}"
-            )
-        others = [n for fence, n in story.working.items() if fence != claim.generation]
+        fence, short = claim.generation, claim.task.short
+        at_work = (fence, node.number)
+        if claim.settled:
+            story.settled[at_work] = None
+            said_ms = story.claimed.get(at_work)
+            waited_ms = None if said_ms is None else self._clock() - said_ms
+            if wrong := _too_soon(claim, story, waited_ms):
+                self._complain(f"{node.name} {wrong}")
+            self.counts["claims settled"] += 1
+        elif at_work not in story.settled:
+            maker = story.makers.setdefault(fence, node.number)
+            if maker != node.number:
+                both = f"n{maker} and {node.name} both hold {short}"
+                self._complain(f"{both} under generation {fence}")
+            leased = story.holders.get(fence) == self._register.address(node)
+            if not leased and story.issuer != node.number:
+                self._complain(f"{node.name} begins {short} without a lease")
+        others = [at for at in story.working if at != at_work]
         if others and story.asked is not None and story.asked.exclusive:
-            self._complain(
-                f"n{others[0]} and {node.name} both work {claim.task.short}, which is"
-                " exclusive"
-            )
-        story.working[claim.generation] = node.number
+            both = f"n{others[0][1]} and {node.name} both work {short}"
+            self._complain(f"{both}, which is exclusive")
+        story.working[at_work] = claim.settled
         self.counts["claims held"] += 1
 
-    def let_go(self, claim: ClaimView) -> None:
+    def let_go(self, node: Node, claim: ClaimView) -> None:
         """A worker's agent works a task no longer."""
         story = self.stories.get(claim.task)
         if story is not None:
-            story.working.pop(claim.generation, None)
+            story.working.pop((claim.generation, node.number), None)
 
     def finished(self, claim: ClaimView, result: bytes) -> None:
         """A worker's agent hands a result in under its fence."""
@@ -357,20 +391,52 @@ class Ledger:
     def unfinished(self) -> list[tuple[TaskId, TaskStory]]:
         """Promised tasks that are neither done nor cancelled as far as seen.
 
-        An exclusive task in hostile hands waits until its time is up, as it should.
+        An exclusive task in the hands of somebody hostile, or gone for good, waits
+        until its time is up, as it should, and a task whose issuer is gone for good
+        has nobody left to say what became of it.
         """
         return [
             (task, story)
             for task, story in self.promised().items()
-            if story.last is None or not _is_over(story, story.last, self._register)
+            if story.issuer not in self.gone
+            and (
+                story.last is None
+                or not _is_over(story, story.last, self._register, self.gone)
+            )
         ]
 
 
-def _is_over(story: TaskStory, view: TaskView, register: Register) -> bool:
+def _is_over(
+    story: TaskStory, view: TaskView, register: Register, gone: Mapping[int, None]
+) -> bool:
     holder = None if view.holder is None else register.node(view.holder)
-    squatted = holder is not None and register.is_hostile(holder)
+    stuck = holder is not None and (
+        register.is_hostile(holder) or holder.number in gone
+    )
     exclusive = story.asked is not None and story.asked.exclusive
-    return view.status in FINAL or (squatted and exclusive)
+    return view.status in FINAL or (stuck and exclusive)
+
+
+def doubles(stories: Mapping[TaskId, TaskStory]) -> list[tuple[TaskId, int, int]]:
+    """Tasks with the numbers of two nodes that work them under settled claims."""
+    found: list[tuple[TaskId, int, int]] = []
+    for task, story in stories.items():
+        alone = sorted(at for at, settled in story.working.items() if settled)
+        found += [
+            (task, one, other)
+            for (fence, one), (also, other) in pairwise(alone)
+            if fence == also
+        ]
+    return found
+
+
+def _too_soon(claim: ClaimView, story: TaskStory, since_ms: int | None) -> str:
+    """What is wrong with work that begins without the issuer, if anything is."""
+    if story.asked is not None and story.asked.exclusive:
+        return f"settles {claim.task.short}, which is exclusive"
+    if since_ms is None or since_ms < SETTLE_MS:
+        return f"begins {claim.task.short} before it is settled"
+    return ""
 
 
 def crowded(root: object, most: int = CONTAINER_ITEMS_MAX) -> list[str]:

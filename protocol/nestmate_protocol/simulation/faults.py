@@ -20,6 +20,7 @@ CUT_MS_MAX = 40_000
 FUSE_EFFECTS_MAX = 8
 FUSE_SAVES_MAX = 3
 MOVE_RATE = 0.5
+STAY_MIN = 3
 CLOCK_MS_MAX = SKEW_MS_MAX // 2 - 1_000
 
 
@@ -27,7 +28,8 @@ CLOCK_MS_MAX = SKEW_MS_MAX // 2 - 1_000
 class Rates:
     """How often each fault comes, as the mean seconds between two; 0 is never.
 
-    ``jump_ms`` is how far off a wall clock may be set.
+    ``jump_ms`` is how far off a wall clock may be set. Whoever leaves is away until
+    the heal, but for the first ``leavers_lost``, who are gone for good.
     """
 
     crash_seconds: int = 0
@@ -36,6 +38,8 @@ class Rates:
     hangup_seconds: int = 0
     jump_seconds: int = 0
     jump_ms: int = 0
+    leave_seconds: int = 0
+    leavers_lost: int = 0
 
 
 PEACE = Rates()
@@ -46,11 +50,13 @@ class Faults:
 
     ``movers`` are the numbers of nodes that may come back from a crash at another
     multiaddr; of two friends at most one should be among them, because two who moved
-    at once and know nobody else cannot find each other.
+    at once and know nobody else cannot find each other. ``leaves`` are those through
+    whom nobody else joined, and who may be gone for good.
     """
 
     def __init__(self, world: World, rates: Rates, dice: Dice) -> None:
         self.movers: dict[int, None] = {}
+        self.leaves: dict[int, None] = {}
         self._world = world
         self._rates = rates
         self._dice = dice
@@ -65,6 +71,7 @@ class Faults:
             (rates.cut_seconds, self._cut),
             (rates.hangup_seconds, self._hang_up),
             (rates.jump_seconds, self._jump),
+            (rates.leave_seconds, self._leave),
         ]
         for mean_seconds, fault in kinds:
             if mean_seconds:
@@ -111,6 +118,16 @@ class Faults:
             self._world.start(node, move=moves)
         elif node.fuse is not None:
             self._revive_later(node)
+
+    def _leave(self, node: Node) -> None:
+        """Somebody is not seen again before the heal, or ever; three stay at least."""
+        there = [node for node in self._world.nodes if node.core is not None]
+        if len(there) <= STAY_MIN:
+            return
+        self._world.crash(node)
+        lost = len(self._world.gone) < self._rates.leavers_lost
+        if lost and node.number in self.leaves:
+            self._world.gone[node.number] = None
 
     def _pause(self, node: Node) -> None:
         self._world.pause(node)

@@ -67,6 +67,12 @@ SCENARIOS = {
             rates=Rates(cut_seconds=15, hangup_seconds=30),
         ),
         Scenario(
+            "orphans",
+            "nodes leave with their tasks open, one of them for good; the net is cut",
+            tasks=24,
+            rates=Rates(leave_seconds=20, leavers_lost=1, cut_seconds=20),
+        ),
+        Scenario(
             "crashes",
             "nodes die between any two effects, lose their disk's tail, come back",
             rates=Rates(crash_seconds=6, pause_seconds=20),
@@ -143,6 +149,7 @@ def _swarm(scenario: Scenario, dice: Dice) -> Scenario:
             hangup_seconds=every(3, 30),
             jump_seconds=every(3, 30),
             jump_ms=dice.pick([1_000, 300_000, DAY_MS]),
+            leave_seconds=every(10, 60),
         ),
         hostile=1 if dice.chance(0.4) else 0,
         bans=dice.chance(0.5),

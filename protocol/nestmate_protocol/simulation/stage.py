@@ -16,11 +16,11 @@ from nestmate_protocol.core import Core, Settings
 from nestmate_protocol.effects import Effect
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.friends.requests import ContactViews, ListContacts
-from nestmate_protocol.ids import Address, PeerId
+from nestmate_protocol.ids import Address, PeerId, TaskId
 from nestmate_protocol.signals.requests import DepositTask, TaskStatus
 from nestmate_protocol.simulation.agents import Depositor, Line, Newcomer, Worker
 from nestmate_protocol.simulation.cast import NETWORK, Cast, MakeCore
-from nestmate_protocol.simulation.checkers import Ledger, Register, crowded
+from nestmate_protocol.simulation.checkers import Ledger, Register, crowded, doubles
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.faults import Faults
 from nestmate_protocol.simulation.hostile import Loot
@@ -28,6 +28,7 @@ from nestmate_protocol.simulation.machine import SkewedClock
 from nestmate_protocol.simulation.nodes import Node
 from nestmate_protocol.simulation.report import Report, differences
 from nestmate_protocol.simulation.scenarios import Scenario, drawn, scenario_named
+from nestmate_protocol.simulation.weather import CALM
 from nestmate_protocol.simulation.world import World
 
 NODES_DEFAULT = 5
@@ -36,6 +37,7 @@ LIVENESS_SECONDS_MAX = 1_200
 JOIN_BY_INVITE_MAX = 40
 LOOK_MS = 1_000
 ANSWER_MS = 10_000
+DOUBLES_MS_MAX = 5_000
 SKILLS = ("translate", "summarise", "check")
 CHORDS_PER_NODE = 2
 
@@ -107,9 +109,12 @@ class Stage:
             world.complaints.append,
             lambda: world.timeline.now_ms,
         )
+        self._ledger.gone = world.gone
         self._faults = Faults(world, self._plan.rates, world.dice.fork("faults"))
         self._trouble = Trouble(world)
         self._pairs: list[tuple[int, int]] = []
+        self._depositors: list[int] = []
+        self._doubles: dict[tuple[TaskId, int, int], int] = {}
         self._settled = False
         cast = Cast(world, self._register, self._loot, make_core)
         settings = Settings()
@@ -125,6 +130,7 @@ class Stage:
             world.ways.weather = plan.weather
             world.dht.failures = plan.dht_failures
             self._faults.begin()
+            self._look_for_doubles()
             world.run(plan.seconds * 1_000)
         if not world.complaints:
             with self._trouble:
@@ -160,6 +166,9 @@ class Stage:
             newcomer = Newcomer(*pair, self._ledger)
             self._pairs.append((host.number, guest.number))
             self._world.after(self._dice.below(5_000), newcomer.begin)
+        hosts = dict.fromkeys(host for host, _ in self._pairs)
+        leaves = [node.number for node in self._honest if node.number not in hosts]
+        self._faults.leaves.update(dict.fromkeys(leaves))
         movers = self._faults.movers
         for node in self._dice.shuffled(self._honest):
             pairs = [pair for pair in self._pairs if node.number in pair]
@@ -188,7 +197,9 @@ class Stage:
             world.after(dice.below(3_000), worker.begin)
         for number in range(plan.tasks):
             agent_dice = world.dice.fork(f"depositor {number}")
-            line = Line(world, dice.pick(self._honest))
+            node = dice.pick(self._honest)
+            self._depositors.append(node.number)
+            line = Line(world, node)
             body = _task(agent_dice, number)
             depositor = Depositor(line, self._ledger, agent_dice, body)
             world.after(dice.below(plan.seconds * 900), depositor.begin)
@@ -211,13 +222,47 @@ class Stage:
 
     def _look_around(self) -> None:
         """See, once a second of healed time, whether all is as it should be."""
-        pairs, ledger = self._pairs, self._ledger
-        promised = len(ledger.promised())
-        together = all(pair in ledger.friends for pair in pairs)
+        ledger = self._ledger
         self._settled = (
-            together and promised == self._plan.tasks and not ledger.unfinished()
+            all(pair in ledger.friends for pair in self._pairs_left())
+            and len(ledger.promised()) >= self._tasks_left()
+            and not ledger.unfinished()
         )
         self._world.after(LOOK_MS, self._look_around)
+
+    def _look_for_doubles(self) -> None:
+        """Of two who settled on one task, one stops soon after they can talk."""
+        world = self._world
+        seen = {
+            (task, one, other)
+            for task, one, other in doubles(self._ledger.stories)
+            if self._can_talk(world.nodes[one], world.nodes[other])
+        }
+        self._doubles = {at: self._doubles.get(at, 0) + 1 for at in sorted(seen)}
+        for (task, one, other), looks in self._doubles.items():
+            if looks * LOOK_MS > DOUBLES_MS_MAX:
+                both = f"n{one} and n{other} both work {task.short}"
+                world.complaints.append(f"{both} long after they met")
+        world.after(LOOK_MS, self._look_for_doubles)
+
+    def _can_talk(self, one: Node, other: Node) -> bool:
+        """Whether nothing at all stands between two nodes."""
+        ways, links = self._world.ways, self._world.links
+        cut = ways.apart(one, other)
+        awake = one.awake and other.awake
+        return (
+            awake and not cut and ways.weather == CALM and links.connected(one, other)
+        )
+
+    def _pairs_left(self) -> list[tuple[int, int]]:
+        """Friends of whom both are still there."""
+        gone = self._world.gone
+        return [(a, b) for a, b in self._pairs if a not in gone and b not in gone]
+
+    def _tasks_left(self) -> int:
+        """How many tasks must have been promised: those of whoever is still there."""
+        gone = self._world.gone
+        return sum(number not in gone for number in self._depositors)
 
     def _judge(self) -> None:
         """Say what is still not so, long after everything healed."""
@@ -226,9 +271,9 @@ class Stage:
         for task, story in ledger.unfinished():
             status = "unseen" if story.last is None else story.last.status
             complain(f"{task.short} of n{story.issuer} is still {status}")
-        if len(ledger.promised()) < self._plan.tasks:
+        if len(ledger.promised()) < self._tasks_left():
             complain("a task could not be deposited")
-        for host, guest in self._pairs:
+        for host, guest in self._pairs_left():
             if (host, guest) not in ledger.friends:
                 complain(f"n{guest} never joined n{host}")
             else:

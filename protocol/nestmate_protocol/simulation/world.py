@@ -57,6 +57,7 @@ class World:
         self.links = Links(
             self.timeline, self.ways, self.doors, self.dice.fork("links")
         )
+        self.gone: dict[int, None] = {}
         self.gossip = Gossip(
             self.timeline, self.ways, self.links, self.opener, self._refuse
         )
@@ -101,7 +102,10 @@ class World:
         self.links.paused(node)
 
     def heal(self) -> None:
-        """End every fault: weather, cuts, pauses and crashes; bans stay."""
+        """End every fault: weather, cuts, pauses and crashes; bans stay.
+
+        Who is ``gone`` does not come back.
+        """
         self.ways.weather = CALM
         self.dht.failures = 0.0
         self.links.heal()
@@ -109,7 +113,7 @@ class World:
             node.fuse = None
             node.sync_ms_max = 2
             node.resume()
-            if node.core is None:
+            if node.core is None and node.number not in self.gone:
                 self.start(node)
 
     def after(self, delay_ms: int, action: Callable[[], None]) -> None:

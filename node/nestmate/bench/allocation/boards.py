@@ -131,9 +131,11 @@ class Boards(Rule):
 
     def heard(self, agent: int, _: int, carried: tuple[Carried, ...]) -> None:
         """One frame has come over a topic."""
-        self.arrived_at(agent, carried)
+        self.arrived_at(agent, carried, straight=False)
 
-    def arrived_at(self, agent: int, carried: tuple[Carried, ...]) -> None:
+    def arrived_at(
+        self, agent: int, carried: tuple[Carried, ...], *, straight: bool = True
+    ) -> None:
         """One frame has come."""
         seat = self.seats[agent]
         board, now = seat.board, seat.moment(self.stage.now)
@@ -142,7 +144,9 @@ class Boards(Rule):
             author = self._authors[each.record.author]
             if author.raw != seat.address.raw:
                 self.watcher.heard(each.record)
-                outcomes += board.admit(each.record, author, each.age_ms, now)
+                outcomes += board.admit(
+                    each.record, author, each.age_ms, now, straight=straight
+                )
         self._loop.carry_out(agent, outcomes)
 
     def translate(self, agent: int, outcomes: Steps) -> None:

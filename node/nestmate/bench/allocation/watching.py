@@ -11,7 +11,7 @@ from nestmate.bench.allocation.tally import Tally
 from nestmate_protocol.effects import Notify
 from nestmate_protocol.ids import Address
 from nestmate_protocol.records import Kind, Record
-from nestmate_protocol.signals.claims import Lease
+from nestmate_protocol.signals.claims import Claim, Lease
 from nestmate_protocol.signals.requests import ClaimView
 
 BROKEN_MAX: Final = 20
@@ -19,11 +19,12 @@ Fence = tuple[bytes, int]
 
 
 class Watcher:
-    """One run's promises; ``granted`` and ``confirmed`` count leases and results."""
+    """One run's promises; what it counts are leases, settled claims and results."""
 
     def __init__(self) -> None:
         self.broken: list[str] = []
         self.granted = 0
+        self.settled = 0
         self.confirmed = 0
         self._generations: dict[bytes, int] = {}
         self._holders: dict[Fence, str] = {}
@@ -32,6 +33,8 @@ class Watcher:
         self._exclusive: set[bytes] = set()
         self._begun: set[bytes] = set()
         self._seen: set[bytes] = set()
+        self._claimed: set[tuple[Fence, str]] = set()
+        self._settlers: list[tuple[Fence, str]] = []
         self._starts: list[tuple[Fence, str]] = []
 
     def __repr__(self) -> str:
@@ -43,9 +46,14 @@ class Watcher:
 
     def heard(self, record: Record) -> None:
         """A record has arrived somewhere: one fence, one holder."""
-        if record.kind is not Kind.LEASE or record.id.raw in self._seen:
+        if record.kind not in {Kind.LEASE, Kind.CLAIM} or record.id.raw in self._seen:
             return
         self._seen.add(record.id.raw)
+        if record.kind is Kind.CLAIM:
+            claim = Claim.read(record.fields)
+            fence = (claim.task.raw, claim.generation)
+            self._claimed.add((fence, claim.worker.text))
+            return
         lease = Lease.read(record.fields)
         fence = (lease.task.raw, lease.generation)
         if self._named.setdefault(fence, lease.holder) != lease.holder:
@@ -73,19 +81,27 @@ class Watcher:
                 return
 
     def started(self, agent: Address, claim: ClaimView) -> None:
-        """Work begins under a lease."""
-        self._starts.append(((claim.task.raw, claim.generation), agent.text))
+        """Work begins under a lease, or under a claim that workers settled on."""
+        fence = (claim.task.raw, claim.generation)
+        if claim.settled:
+            self.settled += 1
+            self._settlers.append((fence, agent.text))
+        else:
+            self._starts.append((fence, agent.text))
         if claim.task.raw in self._exclusive:
             if claim.task.raw in self._begun:
                 self._complain("an exclusive task began twice", claim.task.raw)
             self._begun.add(claim.task.raw)
 
     def closed(self) -> None:
-        """The run is over: whoever began must have been given the task.
+        """The run is over: whoever began must have been given the task, or claimed it.
 
         It is looked at now, because an issuer that works for itself begins before it
         has told that it gave itself the task.
         """
+        for start in self._settlers:
+            if start not in self._claimed:
+                self._complain("work began without a claim to the topic", start[0][0])
         for fence, agent in self._starts:
             if self._holders.get(fence) != agent:
                 self._complain("work began without a lease", fence[0])
@@ -107,7 +123,8 @@ def figures_of(
     """What a run of shipping code tells of beyond its score, mostly per task.
 
     ``denied`` is claims that brought no lease, ``surplus`` leases given back at once
-    because the agent was busy meanwhile; ``broken`` must be 0.
+    because the agent was busy meanwhile, ``settled`` claims of tasks whose issuers
+    were silent; ``broken`` must be 0.
     """
     watcher.closed()
     claims = tally.records[Kind.CLAIM.value]
@@ -119,6 +136,7 @@ def figures_of(
         "delivered": tally.delivered / tasks,
         "denied": max(0, claims - watcher.granted) / tasks,
         "surplus": surplus / tasks,
+        "settled": watcher.settled / tasks,
         "confirmed": watcher.confirmed / tasks,
         "broken": float(len(watcher.broken)),
     }
