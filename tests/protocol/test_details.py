@@ -135,7 +135,7 @@ def test_a_turnout_is_bounded_in_tasks_and_in_agents(town):
 
 def test_a_claim_of_another_fence_is_no_attempt_at_this_one(town, ann, bob):
     task = ann.ask(JOB).task
-    town.deliver(ann, town.sign("bob", Claim(task, bob.address, 7, 0, 15)), "bob")
+    town.deliver(ann, town.sign("bob", Claim(task, bob.address, 99, 0, 15)), "bob")
     assert detail(ann, task).attempts == ()
 
 
