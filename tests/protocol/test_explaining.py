@@ -241,3 +241,17 @@ def test_explaining_changes_nothing(town, ann, bob, number):
         town.wait(0.1)
     town.wait(20)
     assert isinstance(bob.replies[request], ClaimView)
+
+
+def test_a_task_of_a_silent_issuer_is_said_to_come_after_others(town, ann, bob, cid):
+    orphan = ann.ask(JOB).task
+    ann.away = True
+    town.ask_later(bob, DIG)
+    town.wait(1)
+    cid.ask(JOB)
+    town.wait(1.5)
+    said = explained(bob, orphan)
+    assert said.sentence.endswith(
+        "Its issuer is silent: tasks of others come before it."
+    )
+    assert 0 < said.preference < 1e-6

@@ -342,3 +342,43 @@ def test_a_generation_far_ahead_is_not_believed(town, ann, bob):
     town.deliver(ann, town.sign("bob", Claim(task, worker, 2**31 - 1, 9, 60)), "bob")
     assert ann.ask(ShowTask(task)).generation == 1
     assert isinstance(taken(bob), ClaimView)
+
+
+def test_a_task_of_an_issuer_that_answers_comes_before_any_orphan(
+    town, bob, cid, orphan
+):
+    urgent = orphan
+    request = town.ask_later(bob, DIG)
+    town.wait(1)
+    slow = cid.ask(replace(JOB, urgency=0.05)).task
+    town.wait(1.5)
+    assert bob.replies[request].task == slow
+    assert bob.ask(ShowTask(urgent)).status == TaskStatus.OPEN
+
+
+def test_whoever_found_an_issuer_silent_once_asks_others_first(town, ann, bob, cid):
+    orphans = {ann.ask(JOB).task for _ in range(3)}
+    ann.away = True
+    others = {cid.ask(replace(JOB, urgency=0.05)).task for _ in range(3)}
+    began, got = town.now.mono_ms, []
+    for _ in range(3):
+        request = town.ask_later(bob, DIG)
+        while request not in bob.replies:
+            town.wait(0.1)
+        got.append(bob.replies[request].task)
+        bob.ask(FinishClaim(got[-1], b"done"))
+    assert set(got) == others
+    assert town.now.mono_ms - began < 3_000
+    assert not orphans & set(got)
+
+
+def test_an_issuer_that_is_heard_again_is_asked_as_before(town, ann, bob, cid, orphan):
+    request = town.ask_later(bob, DIG)
+    town.wait(1)
+    cid.ask(replace(JOB, urgency=0.05))
+    town.wait(1.5)
+    bob.ask(FinishClaim(bob.replies[request].task, b"done"))
+    cid.ask(replace(JOB, urgency=0.05))
+    ann.away = False
+    bob.carry_out(bob.board.agent_up(ann.address, town.now))
+    assert taken(bob).task == orphan

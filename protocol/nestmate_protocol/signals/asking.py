@@ -159,7 +159,7 @@ class Asking:
             want = self._wants[raw]
             if want.repeated:
                 self.attempts[raw] = self._wants.pop(raw)
-                steps.append(Unanswered(want.task))
+                steps.append(Unanswered(want.task, want.signal.issuer))
             else:
                 self._wants[raw] = replace(want, repeated=True)
                 self._alarms.set(raw, want.asked_ms + self._silent_ms)

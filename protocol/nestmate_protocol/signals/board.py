@@ -161,6 +161,7 @@ class Board:
             opening=rivals.opening,
             rule=rule,
         )
+        self._silence = judge.silence
         self._takers = Takers(field, worker, rivals, judge)
         self._confirmations = Confirmations()
         self._turnout = Turnout()
@@ -234,11 +235,14 @@ class Board:
         ``straight`` if its author's own node brought it, and to nobody but this one.
         Never raises; what is wrong with it comes back as ``Reject``.
         """
+        if straight:
+            self._silence.ends(author)
         steps = self._admit(record, author, age_ms, now, straight=straight)
         return self._settle(steps, now) if steps else []
 
     def agent_up(self, address: Address, now: Moment) -> list[Outcome]:
         """An agent's node can be reached now: say again what it has not answered."""
+        self._silence.ends(address)
         steps = self._worker.agent_up(address, now)
         return self._settle(steps + self._orphans.agent_up(address, now), now)
 
@@ -327,7 +331,10 @@ class Board:
                 return self._takers.offered(task, now)
             case Won():
                 return self._takers.won(task, now)
-            case Unanswered():
+            case Unanswered(_, issuer):
+                self._silence.falls(issuer)
+                if elsewhere := self._takers.elsewhere(task, now):
+                    return elsewhere
                 if self._orphans.begin(task, now):
                     return []
                 again = self._worker.asking.persist(task, now)

@@ -86,6 +86,8 @@ class Explainer:
                 f" Its urgency counts as {known.urgency_counted:.2f} and not as"
                 f" {known.urgency:.2f}: its issuer has no credit for more."
             )
+        if cell.signal.issuer in self.judge.silence:
+            sentence += " Its issuer is silent: tasks of others come before it."
         return replace(known, sentence=sentence)
 
     def _of_claim(self, claim: HeldClaim, now: Moment) -> Explanation:

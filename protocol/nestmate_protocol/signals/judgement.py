@@ -28,6 +28,7 @@ from nestmate_protocol.signals.response import (
     service_seconds,
 )
 from nestmate_protocol.signals.rivals import Opening
+from nestmate_protocol.signals.silence import Silence
 
 _SHUNNED_MAX: Final = 1_024
 
@@ -137,6 +138,7 @@ class Judge:
         self._opening = opening
         self._rule = rule
         self._shunned: dict[bytes, Shun] = {}
+        self.silence = Silence()
 
     def __repr__(self) -> str:
         return f"<Judge with {self.context!r}, {len(self._shunned)} shunned>"
@@ -219,8 +221,13 @@ class Judge:
         )
 
     def preference(self, estimate: Estimate, cell: Cell, now: Moment) -> float:
-        """CHOOSE: of the ripe tasks, that with the largest comes first."""
-        return preference(
+        """CHOOSE: of the ripe tasks, that with the largest comes first.
+
+        One of a silent issuer counts next to nothing beside those of all others.
+        """
+        silent = cell.signal.issuer in self.silence
+        weight = self._rule.silence_weight if silent else 1.0
+        return weight * preference(
             cell.urgency(now.mono_ms),
             self._trust(cell.signal.issuer),
             cell.age_seconds(now.mono_ms),

@@ -48,6 +48,7 @@ class Rule:
     testimony_ms_min: int = 15_000
     testimony_ms_max: int = 900_000
     silent_ms: int = 2_000
+    silence_weight: float = 1e-9
     settle_ms: int = 1_000
     back_off_ms: int = 1_000
     overdue_leases: int = 3

@@ -158,6 +158,16 @@ class Takers:
                 steps.append(Reply(taker.request, no))
         return steps
 
+    def elsewhere(self, task: TaskId, now: Moment) -> list[Step]:
+        """An issuer is silent: on to a task whose issuer is not, if there is any."""
+        steps: list[Step] = []
+        for taker in [t for t in self._takers.values() if t.claiming == task]:
+            best = None if taker.named else self._best(taker, now)
+            if best is not None and best.signal.issuer not in self._judge.silence:
+                self._worker.asking.forget(task)
+                steps += self._claim(taker, best, now)
+        return steps
+
     def unanswered(self, task: TaskId, now: Moment) -> list[Step]:
         """An issuer is silent: leave its task alone for a while and take the next."""
         shun = self._judge.shunned(task) or Shun()
@@ -190,6 +200,11 @@ class Takers:
     def _choose(self, taker: Taker, now: Moment) -> list[Step]:
         """Let an idle taker claim the best ripe task, or wait for one to ripen."""
         self._takers[taker.request] = taker
+        best = self._best(taker, now)
+        return [] if best is None else self._claim(taker, best, now)
+
+    def _best(self, taker: Taker, now: Moment) -> Cell | None:
+        """The best ripe task; where one is not ripe yet, look again when it is."""
         ripe: list[tuple[float, bytes]] = []
         for cell in chain.from_iterable(map(self._field.of_skill, taker.speeds)):
             outlook, ready_ms, estimate = self._judge.judge(taker, cell, now)
@@ -200,8 +215,7 @@ class Takers:
                 ripe.append((preference, cell.task.raw))
             else:
                 self._alarms.sooner((_SKILL, cell.signal.skill), ready_ms)
-        best = self._field.get(TaskId(max(ripe)[1])) if ripe else None
-        return [] if best is None else self._claim(taker, best, now)
+        return self._field.get(TaskId(max(ripe)[1])) if ripe else None
 
     def _claim(self, taker: Taker, cell: Cell, now: Moment) -> list[Step]:
         if not self._worker.has_room():

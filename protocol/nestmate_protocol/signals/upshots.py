@@ -11,7 +11,7 @@ from typing import Protocol
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code
 from nestmate_protocol.errors import LocalError
-from nestmate_protocol.ids import TaskId
+from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.signals.outcomes import Outcome
 
 
@@ -42,6 +42,7 @@ class Unanswered:
     """The issuer has not answered a claim in time; it may yet."""
 
     task: TaskId
+    issuer: Address
 
 
 @dataclass(frozen=True, slots=True)
