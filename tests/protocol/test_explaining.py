@@ -11,6 +11,7 @@ from nestmate_protocol.effects import Code
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import CLAIMS_HELD_MAX
 from nestmate_protocol.records import Kind
+from nestmate_protocol.signals.explaining import SETTLED
 from nestmate_protocol.signals.judgement import Outlook
 from nestmate_protocol.signals.requests import (
     ClaimView,
@@ -102,11 +103,25 @@ def test_a_silent_issuer_is_named_with_the_time_of_the_next_try(town, ann, bob):
     assert bob.count(Kind.CLAIM) == claims + 1
 
 
+def test_work_that_goes_on_without_its_issuer_is_explained_on_both_sides(
+    town, ann, bob, cid
+):
+    task = ann.ask(JOB).task
+    ann.away = True
+    town.ask_later(bob, DIG)
+    town.ask_later(cid, SLOW)
+    town.wait(5)
+    assert explained(bob, task).sentence == SETTLED
+    said = explained(cid, task)
+    assert said.prospect is Prospect.TAKEN
+    assert said.sentence.startswith("Not claimed: another agent holds it; free in")
+
+
 def test_what_others_hold_or_nobody_wants_is_explained(town, ann, bob, cid):
     task = ann.ask(JOB).task
     cid.ask(TakeTask(task=task))
     town.wait(2)
-    assert explained(bob, task).sentence == "Not claimed: another agent holds it."
+    assert "another agent holds it; free in" in explained(bob, task).sentence
     cid.ask(FinishClaim(task))
     town.wait(2)
     assert explained(bob, task).sentence == "Not claimed: another agent has done it."

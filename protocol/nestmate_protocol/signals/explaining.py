@@ -6,7 +6,7 @@ sentence for people. This file knows no record and cannot claim.
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
@@ -21,6 +21,10 @@ from nestmate_protocol.signals.takers import Takers
 from nestmate_protocol.signals.upshots import unknown
 from nestmate_protocol.signals.worker import Worker
 
+SETTLED: Final = (
+    "Claimed: settled among the workers, because its issuer is silent; it is told once"
+    " it is back."
+)
 _MINUTE, _HOUR, _TENTHS_BELOW = 60, 3_600, 20
 
 
@@ -81,6 +85,8 @@ class Explainer:
             lease_seconds=_until(tenure.until_ms, now) if tenure else None,
         )
         sentence = self._sentence(known, cell, rivals, now)
+        if claim is not None and claim.settled and prospect is Prospect.CLAIMED:
+            sentence = SETTLED
         if known.urgency_counted < known.urgency:
             sentence += (
                 f" Its urgency counts as {known.urgency_counted:.2f} and not as"
@@ -175,7 +181,9 @@ class Explainer:
                 wait = in_words(known.ready_seconds or 0.0)
                 return f"Not claimed: it failed here before, tried again in {wait}."
             case Prospect.TAKEN:
-                return "Not claimed: another agent holds it."
+                wait = in_words(known.ready_seconds or 0.0)
+                held = "Not claimed: another agent holds it"
+                return f"{held}; free in {wait}, if nothing more is heard of it."
             case Prospect.RELAXED:
                 return (
                     "Not claimed: whoever waits here is busy and makes way only for"
