@@ -25,6 +25,17 @@ SETTLED: Final = (
     "Claimed: settled among the workers, because its issuer is silent; it is told once"
     " it is back."
 )
+_UNSETTLED: Final = frozenset(
+    {
+        Prospect.RIPE,
+        Prospect.HELD,
+        Prospect.PAUSED,
+        Prospect.BUSY,
+        Prospect.FULL,
+        Prospect.RELAXED,
+        Prospect.UNWANTED,
+    }
+)
 _MINUTE, _HOUR, _TENTHS_BELOW = 60, 3_600, 20
 
 
@@ -87,13 +98,10 @@ class Explainer:
         sentence = self._sentence(known, cell, rivals, now)
         if claim is not None and claim.settled and prospect is Prospect.CLAIMED:
             sentence = SETTLED
-        if known.urgency_counted < known.urgency:
-            sentence += (
-                f" Its urgency counts as {known.urgency_counted:.2f} and not as"
-                f" {known.urgency:.2f}: its issuer has no credit for more."
-            )
-        if cell.signal.issuer in self.judge.silence:
-            sentence += " Its issuer is silent: tasks of others come before it."
+        if prospect in _UNSETTLED:
+            sentence += _credit_note(known)
+            if cell.signal.issuer in self.judge.silence:
+                sentence += " Its issuer is silent: tasks of others come before it."
         return replace(known, sentence=sentence)
 
     def _of_claim(self, claim: HeldClaim, now: Moment) -> Explanation:
@@ -218,6 +226,15 @@ class Explainer:
                 return _engaged_sentence(known)
             case _:
                 assert_never(known.prospect)
+
+
+def _credit_note(known: Explanation) -> str:
+    if known.urgency_counted >= known.urgency:
+        return ""
+    return (
+        f" Its urgency counts as {known.urgency_counted:.2f} and not as"
+        f" {known.urgency:.2f}: its issuer has no credit for more."
+    )
 
 
 def _is_idle(taker: Taker) -> bool:
