@@ -181,6 +181,14 @@ def _read_map(
             if len(chunk) != size:
                 raise RemoteError(Fault.MALFORMED, "cut short")
             pairs[key] = chunk
+        elif head in _SHORTEST:
+            width, low = _SHORTEST[head]
+            begin = at + 1
+            at = begin + width
+            number = int.from_bytes(data[begin:at])
+            if number < low:
+                raise RemoteError(Fault.NOT_CANONICAL, "not the shortest form")
+            pairs[key] = number
         else:
             pairs[key], at = _read(data, at, depth, room)
     return pairs, at

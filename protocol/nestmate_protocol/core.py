@@ -64,19 +64,18 @@ from nestmate_protocol.inputs import (
 )
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import (
-    AGE_MS_MAX,
     ASKS_OPEN_MAX,
-    FRAME_BYTES_MAX,
-    FRAME_RECORDS_MAX,
     NAME_CHARS_MAX,
 )
-from nestmate_protocol.records import Carried, Kind, make_frame, open_frame
+from nestmate_protocol.records import Carried, Kind, make_frames, open_frame
 from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.hearsay import is_hearsay
 from nestmate_protocol.signals.outcomes import (
     Listen,
     Reject,
     SeekAble,
     ToAgent,
+    ToNeighbours,
     ToTopic,
 )
 
@@ -90,6 +89,7 @@ Outcome = (
     | Meet
     | Regarded
     | ToAgent
+    | ToNeighbours
     | ToTopic
     | SeekAble
     | Listen
@@ -113,8 +113,6 @@ SIGNAL_KINDS: Final = frozenset(
         Kind.TESTIMONY,
     )
 )
-_FRAME_ROOM: Final = FRAME_BYTES_MAX - 1_024
-_ROW_BYTES: Final = 16
 
 
 class Reader(Protocol):
@@ -205,7 +203,13 @@ class Core:
             me.network,
             me.key,
             incarnation,
-            Outside(entropy, reader, self._trust, self._directory.able),
+            Outside(
+                entropy,
+                reader,
+                self._trust,
+                self._directory.able,
+                whose=self._neighbours.cards.author_of,
+            ),
         )
         self._outbox = Outbox()
         self._parking = Parking()
@@ -304,6 +308,9 @@ class Core:
                     return [*self._directory.arrived(peer, data, now)]
                 case Channel.FRIENDS:
                     return [*self._friends.arrived(peer, data, now)]
+                case Channel.SIGNALS if is_hearsay(data):
+                    answers, told = self._board.liars.hear(data, self._me.key.public)
+                    return [*(Send(peer, channel, each) for each in answers), *told]
                 case Channel.SIGNALS:
                     records = open_frame(data, self._me.network)
                     return self._carried(peer, records, now, straight=True)
@@ -408,6 +415,9 @@ class Core:
                     more += self._directory.topics.ask(skill)
                     topic = skill_topic(self._me.network, skill)
                     more.append(Publish(topic, record, age_ms, urgent))
+                case ToNeighbours(frame, count_max):
+                    peers = self._neighbours.some(count_max)
+                    effects += [Send(each, Channel.SIGNALS, frame) for each in peers]
                 case Reject(fault, _) | Lapse(fault):
                     self._faults[fault] += 1
                 case Strike(_, fault):
@@ -422,7 +432,7 @@ class Core:
         """An agent can be reached: whoever has something for it says so."""
         outcomes: list[Outcome] = [*self._friends.agent_up(address, peer, now)]
         outcomes += self._board.agent_up(address, now)
-        frames = _frames(self._board.greeting(now))
+        frames = make_frames(self._board.greeting(now))
         outcomes += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
         return outcomes
 
@@ -432,7 +442,7 @@ class Core:
         for address, records in mail.items():
             peer = self._neighbours.peer_of(address)
             if peer is not None:
-                frames = _frames(records.items())
+                frames = make_frames(records.items())
                 effects += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
             elif not self._contacts.is_blocked(address):
                 for record, age_ms in records.items():
@@ -485,16 +495,3 @@ def _one_batch(saves: Iterable[Save]) -> list[Effect]:
     """All writes of one step are there together or not at all."""
     writes = tuple(write for save in saves for write in save.writes)
     return [Save(writes, any(save.durable for save in saves))] if writes else []
-
-
-def _frames(records: Iterable[tuple[bytes, int]]) -> list[bytes]:
-    """Records with their ages, in as few frames as their bounds allow."""
-    frames: list[list[tuple[bytes, int]]] = []
-    room = 0
-    for record, age_ms in records:
-        room -= len(record) + _ROW_BYTES
-        if room < 0 or len(frames[-1]) == FRAME_RECORDS_MAX:
-            frames.append([])
-            room = _FRAME_ROOM - len(record) - _ROW_BYTES
-        frames[-1].append((record, min(max(0, age_ms), AGE_MS_MAX)))
-    return [make_frame(frame) for frame in frames]

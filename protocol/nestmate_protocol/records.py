@@ -6,7 +6,7 @@ network it belongs to is signed along without being sent. Bytes that came in are
 and passed on as they came. This file knows nothing of what a kind means.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from hashlib import sha256
@@ -70,6 +70,8 @@ _SIGNATURE: Final = bytes.fromhex("5840")
 _SIGNATURE_BYTES: Final = 64
 _INLINE_MAX: Final = 23
 _BYTE_MAX: Final = 0xFF
+_FRAME_ROOM: Final = FRAME_BYTES_MAX - 1_024
+_ROW_BYTES: Final = 16
 _CONTEXT: Final = bytes.fromhex("846a") + b"Signature1"
 
 
@@ -187,6 +189,19 @@ def make_frame(items: Sequence[tuple[bytes, int]]) -> bytes:
     if len(frame) > FRAME_BYTES_MAX:
         raise LocalError(f"a frame takes at most {FRAME_BYTES_MAX} bytes")
     return frame
+
+
+def make_frames(records: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """Records with their ages, in as few frames as their bounds allow."""
+    frames: list[list[tuple[bytes, int]]] = []
+    room = 0
+    for record, age_ms in records:
+        room -= len(record) + _ROW_BYTES
+        if room < 0 or len(frames[-1]) == FRAME_RECORDS_MAX:
+            frames.append([])
+            room = _FRAME_ROOM - len(record) - _ROW_BYTES
+        frames[-1].append((record, min(max(0, age_ms), AGE_MS_MAX)))
+    return [make_frame(frame) for frame in frames]
 
 
 def open_frame(data: bytes, network: NetworkId) -> tuple[Carried, ...]:

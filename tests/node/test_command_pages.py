@@ -73,6 +73,8 @@ PRINTS = {
     "with a node also `protocol` and `python`",
     "completion": "a script for the shell, whatever was asked for",
     "signal tail": "one [event](events.md) a line",
+    "top": "one object with `status`, `signals`, `authors`, `claims` and `peers` "
+    "per view",
     "event tail": "one [event](events.md) a line; `lagged` is the type "
     "of a line that says that older events were lost",
     "work": "one line for each thing that happens: `what` is `waiting`, `took`, "

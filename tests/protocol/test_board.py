@@ -63,7 +63,7 @@ def test_a_task_is_told_of_once_when_it_is_first_sensed(town, ann, bob):
 
 def test_open_tasks_are_listed_strongest_first(town, ann, bob):
     weak = ann.ask(replace(JOB, urgency=0.1)).task
-    strong = ann.ask(replace(JOB, urgency=0.9)).task
+    strong = ann.ask(replace(JOB, urgency=0.7)).task
     other = ann.ask(replace(JOB, urgency=0.5, skill="fly")).task
     assert listed(bob) == [strong, other, weak]
     assert listed(bob, skill="dig") == [strong, weak]
@@ -188,9 +188,9 @@ def test_a_new_node_is_told_what_is_open_with_its_age(town, ann, bob):
 def test_a_greeting_is_one_frame_with_few_records_of_each_author(town, bob):
     loud, *others = town.add(*(f"a{number}" for number in range(5)))
     for number in range(SIGNALS_PER_AUTHOR_BURST + 5):
-        loud.ask(replace(JOB, urgency=1.0, key=b"%d" % number))
+        loud.ask(replace(JOB, urgency=0.3, key=b"%d" % number))
         for agent in others:
-            agent.ask(replace(JOB, key=b"%d" % number))
+            agent.ask(replace(JOB, urgency=0.1, key=b"%d" % number))
     town.wait(12)
     items = bob.board.greeting(town.now)
     assert len(items) == FRAME_RECORDS_MAX

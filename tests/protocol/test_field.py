@@ -1,5 +1,6 @@
 """The field: the same news in any order give the same field, and it fades by itself."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -30,6 +31,7 @@ from nestmate_protocol.signals.field import (
 )
 from nestmate_protocol.signals.levels import URGENCY_MAX, value_of
 from nestmate_protocol.signals.pace import Pace
+from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.records import (
     Deposit,
     Link,
@@ -40,6 +42,7 @@ from nestmate_protocol.signals.records import (
 
 ME = Address(b"m" * 32)
 START = Moment(1_800_000_000_000, 9_000_000)
+RICH = replace(RULE, credit_cap_signals=10**9)  # nobody's credit runs out
 EMPTY = sha256(b"").digest()
 
 
@@ -86,7 +89,8 @@ def hear(field: Field, signal: Signal, age_ms=0, now=START):
 
 
 def share_in(field, who, code=0):
-    return field.deposit(Deposit(ANN, b"key", who, 1, code, link(1)), 0, START)
+    deposit = Deposit(ANN, b"key", who, 1, code, link(1))
+    return field.deposit(deposit, 0, START)
 
 
 def state(field: Field, at: Moment):
@@ -144,14 +148,14 @@ def absorb(field, news, now):
 def test_the_same_news_in_any_order_and_number_make_the_same_field(news, data):
     first = (0, call(9))
     shuffled = data.draw(st.permutations([first, *news, *news[:4]]))
-    one = absorb(Field(ME), [first, *news], START)
-    other = absorb(Field(ME), shuffled, START.later(777))
+    one = absorb(Field(ME, RICH), [first, *news], START)
+    other = absorb(Field(ME, RICH), shuffled, START.later(777))
     assert state(one, START.later(60_000)) == state(other, START.later(60_000))
 
 
 @given(NEWS)
 def test_hearing_everything_twice_changes_nothing(news):
-    field = absorb(Field(ME), [(0, call(9)), *news], START)
+    field = absorb(Field(ME, RICH), [(0, call(9)), *news], START)
     before = state(field, START.later(60_000))
     assert state(absorb(field, news, START.later(5)), START.later(60_000)) == before
 
@@ -188,7 +192,7 @@ def test_every_node_keeps_the_same_depositors_when_there_are_too_many():
     numbers = range(2, DEPOSITORS_PER_TASK_MAX + 20)
     fields = []
     for order in (numbers, reversed(numbers)):
-        field = Field(ME)
+        field = Field(ME, RICH)
         hear(field, call())
         for number in order:
             share_in(field, someone(number))
@@ -204,7 +208,7 @@ def test_every_node_keeps_the_same_depositors_when_there_are_too_many():
 
 @given(st.lists(st.integers(0, 10_000_000), min_size=2, max_size=2).map(sorted))
 def test_intensity_only_falls_while_nobody_deposits(times):
-    field = Field(ME)
+    field = Field(ME, RICH)
     _, cell = hear(field, call(half_life_seconds=60))
     share_in(field, BOB, code=100)
     early, late = (cell.intensity(START.mono_ms + ms) for ms in times)
@@ -213,19 +217,19 @@ def test_intensity_only_falls_while_nobody_deposits(times):
 
 @pytest.mark.parametrize(("code", "seconds"), [(64, 30), (32, 600), (0, 12 * 3_600)])
 def test_each_level_has_its_half_life(code, seconds):
-    _, cell = hear(Field(ME), call(code=code, ttl_seconds=14 * 86_400))
+    _, cell = hear(Field(ME, RICH), call(code=code, ttl_seconds=14 * 86_400))
     whole = cell.intensity(START.mono_ms)
     assert whole == value_of(code)
     assert cell.intensity(START.mono_ms + seconds * 1_000) == pytest.approx(whole / 2)
 
 
 def test_a_half_life_of_its_own_replaces_the_levels():
-    _, cell = hear(Field(ME), call(code=64, half_life_seconds=7))
+    _, cell = hear(Field(ME, RICH), call(code=64, half_life_seconds=7))
     assert cell.intensity(START.mono_ms + 7_000) == pytest.approx(8)
 
 
 def test_strength_grows_with_age_and_fades_when_the_issuer_falls_silent():
-    _, cell = hear(Field(ME), call(code=64))
+    _, cell = hear(Field(ME, RICH), call(code=64))
     at = [cell.strength(START.mono_ms + 1_000 * s, 100.0) for s in (0, 30, 60, 180)]
     assert at[0] == pytest.approx(16)
     assert at[1] == pytest.approx(16 * 1.3)  # one half-life: not yet fading
@@ -234,7 +238,7 @@ def test_strength_grows_with_age_and_fades_when_the_issuer_falls_silent():
 
 
 def test_others_who_need_a_task_too_raise_its_urgency_and_no_higher_than_the_scale():
-    field = Field(ME)
+    field = Field(ME, RICH)
     _, cell = hear(field, call(code=16))
     share_in(field, BOB, code=32)
     assert cell.urgency(START.mono_ms) == pytest.approx(2 + 4)
@@ -244,7 +248,7 @@ def test_others_who_need_a_task_too_raise_its_urgency_and_no_higher_than_the_sca
 
 
 def test_a_task_evaporates_seven_half_lives_after_its_issuer_fell_silent():
-    field = Field(ME)
+    field = Field(ME, RICH)
     hear(field, call(code=64))
     field.sweep(START.later(7 * 30_000 - 1))
     assert field.get(TASK)
@@ -253,7 +257,7 @@ def test_a_task_evaporates_seven_half_lives_after_its_issuer_fell_silent():
 
 
 def test_a_repeated_signal_keeps_the_task_from_fading():
-    field = Field(ME)
+    field = Field(ME, RICH)
     _, cell = hear(field, call(1, code=64))
     later = START.later(200_000)
     assert hear(field, call(2, code=64, open_ms=200_000), now=later)[0] is (
@@ -264,7 +268,7 @@ def test_a_repeated_signal_keeps_the_task_from_fading():
 
 
 def test_whoever_hears_only_a_repetition_knows_the_tasks_age_all_the_same():
-    _, cell = hear(Field(ME), call(7, open_ms=120_000), age_ms=3_000)
+    _, cell = hear(Field(ME, RICH), call(7, open_ms=120_000), age_ms=3_000)
     assert cell.age_seconds(START.mono_ms) == 123
 
 
@@ -282,19 +286,19 @@ def test_whoever_hears_only_a_repetition_knows_the_tasks_age_all_the_same():
 )
 def test_a_signal_whose_time_is_over_is_not_let_in(changes, age_ms):
     with pytest.raises(RemoteError) as error:
-        hear(Field(ME), call(**changes), age_ms)
+        hear(Field(ME, RICH), call(**changes), age_ms)
     assert error.value.fault is Fault.EXPIRED
 
 
 def test_clocks_an_hour_apart_do_not_matter():
     for hours in (-1, 1):
         created = START.wall_ms + hours * 3_600_000
-        sensed, _ = hear(Field(ME), call(created_ms=created, ttl_seconds=60))
+        sensed, _ = hear(Field(ME, RICH), call(created_ms=created, ttl_seconds=60))
         assert sensed is Sensed.NEW
 
 
 def test_an_author_may_say_twenty_new_things_at_once_and_then_one_per_second():
-    field = Field(ME)
+    field = Field(ME, RICH)
     for number in range(SIGNALS_PER_AUTHOR_BURST):
         hear(field, call(number, key=b"%d" % number))
     with pytest.raises(RemoteError) as error:
@@ -305,7 +309,7 @@ def test_an_author_may_say_twenty_new_things_at_once_and_then_one_per_second():
 
 
 def test_hearing_the_same_again_costs_an_author_nothing():
-    field = Field(ME)
+    field = Field(ME, RICH)
     for _ in range(100):
         hear(field, call())
         share_in(field, BOB)
@@ -313,7 +317,7 @@ def test_hearing_the_same_again_costs_an_author_nothing():
 
 
 def test_one_author_has_only_so_many_tasks_and_finished_ones_make_room():
-    field, now = Field(ME), START
+    field, now = Field(ME, RICH), START
     for number in range(TASKS_PER_AUTHOR_MAX):
         hear(field, call(number, key=b"%d" % number, code=32), now=now)
         now = now.later(1_000)
@@ -327,7 +331,7 @@ def test_one_author_has_only_so_many_tasks_and_finished_ones_make_room():
 
 
 def test_when_the_field_is_full_the_faintest_give_way():
-    field, strong = Field(ME), call(1, issuer=BOB, code=100)
+    field, strong = Field(ME, RICH), call(1, issuer=BOB, code=100)
     hear(field, strong)
     for number in range(TASKS_KNOWN_MAX):
         issuer = someone(10 + number // SIGNALS_PER_AUTHOR_BURST)
@@ -337,14 +341,14 @@ def test_when_the_field_is_full_the_faintest_give_way():
 
 
 def test_our_own_tasks_are_neither_counted_nor_made_to_give_way():
-    field = Field(ME)
+    field = Field(ME, RICH)
     for number in range(TASKS_PER_AUTHOR_MAX + 50):
         hear(field, call(number, issuer=ME, key=b"%d" % number))
     assert len(field) == TASKS_PER_AUTHOR_MAX + 50
 
 
 def test_only_its_issuer_speaks_for_a_task():
-    field = Field(ME)
+    field = Field(ME, RICH)
     hear(field, call())
     with pytest.raises(RemoteError) as error:
         field.tell(BOB, TASK, done(TASK, 1, BOB))
@@ -352,7 +356,7 @@ def test_only_its_issuer_speaks_for_a_task():
 
 
 def test_what_a_stranger_said_of_an_unknown_task_is_not_believed_later():
-    field = Field(ME)
+    field = Field(ME, RICH)
     field.tell(BOB, TASK, done(TASK, 1, BOB))
     field.tell(ANN, TASK, granted(TASK, 1, CID))
     _, cell = hear(field, call())
@@ -360,7 +364,7 @@ def test_what_a_stranger_said_of_an_unknown_task_is_not_believed_later():
 
 
 def test_news_of_unknown_tasks_do_not_pile_up():
-    field = Field(ME)
+    field = Field(ME, RICH)
     for number in range(EARLY_TASKS_MAX + 1):
         field.tell(ANN, task_id(ANN, b"%d" % number), Life(5, Stage.CANCELLED))
     _, cell = hear(field, call(key=b"0"))
@@ -370,7 +374,7 @@ def test_news_of_unknown_tasks_do_not_pile_up():
 
 
 def test_a_task_that_changes_its_skill_is_found_under_the_new_one_only():
-    field = Field(ME)
+    field = Field(ME, RICH)
     hear(field, call(1))
     hear(field, call(2, skill="fly"))
     assert list(field.of_skill("dig")) == []

@@ -82,7 +82,7 @@ def test_of_two_workers_one_gets_the_task_and_the_other_goes_on_waiting(
 
 
 def test_the_urgent_task_is_taken_first_and_the_short_one_before_the_long_one(ann, bob):
-    jobs = [(0.1, 10), (0.9, 10), (0.9, 100)]
+    jobs = [(0.1, 10), (0.6, 10), (0.6, 100)]
     tasks = [ann.ask(replace(JOB, urgency=u, size_seconds=s)).task for u, s in jobs]
     taken = [bob.ask(DIG).task for _ in jobs]
     assert taken == [tasks[1], tasks[2], tasks[0]]

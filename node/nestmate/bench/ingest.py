@@ -21,11 +21,13 @@ from nestmate_protocol.keys import SigningKey, verify
 from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
 from nestmate_protocol.records import Kind, make_frame, open_frame, sign_record
 from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.levels import cost_cents
 from nestmate_protocol.signals.records import Link, Signal, TaskClass
 
 TARGET_PERCENT: Final = 60
 SIGNALS: Final = 2_048
 SIGNALS_QUICK: Final = 128
+URGENCY_CODE: Final = 100
 BODY: Final = b"a task of a hundred bytes or so, as an agent would write it down " * 2
 NETWORK: Final = NetworkId(sha256(b"nestmate bench").digest())
 NOW: Final = Moment(1_800_000_000_000, 1_000_000)
@@ -68,9 +70,13 @@ def prepare(count: int) -> Post:
     for author, numbers in enumerate(_shared_out(count)):
         key = SigningKey(sha256(f"author {author}".encode()).digest())
         authors[key.public] = address = Address(sha256(key.public.raw).digest())
+        prev: bytes | None = None
         for number in numbers:
-            body = _signal(address, number).fields()
-            data = sign_record(key, NETWORK, Kind.SIGNAL, body).data
+            spent = (number - numbers.start + 1) * cost_cents(URGENCY_CODE)
+            link = Link(bytes(16), number, prev, spent)
+            body = _signal(address, number, link).fields()
+            record = sign_record(key, NETWORK, Kind.SIGNAL, body)
+            prev, data = record.id.raw, record.data
             records.append(data)
             letters.append(Letter(key.public, data, key.sign(data)))
     frames = [
@@ -85,13 +91,12 @@ def _shared_out(count: int) -> Iterator[range]:
         yield range(at, min(count, at + SIGNALS_PER_AUTHOR_BURST))
 
 
-def _signal(issuer: Address, number: int) -> Signal:
-    link = Link(bytes(16), number, None, number * 100)
+def _signal(issuer: Address, number: int, link: Link) -> Signal:
     return Signal(
         issuer=issuer,
         key=number.to_bytes(16),
         skill="translate",
-        urgency_code=100,
+        urgency_code=URGENCY_CODE,
         size_code=32,
         ttl_seconds=600,
         task_class=TaskClass.NORMAL,

@@ -11,7 +11,7 @@ from nestmate.operations.fields import Done
 from nestmate.operations.friends import Contact, Contacts, Invite, Joined
 from nestmate.operations.peers import Peers
 from nestmate.operations.reasons import Reasons, TaskShown
-from nestmate.operations.signals import Acknowledged, Deposited, Signals
+from nestmate.operations.signals import Acknowledged, Authors, Deposited, Signals
 from nestmate.operations.skills import SkillResults, Skills
 from nestmate.operations.status import Findings, Status, Stopping, Version
 
@@ -101,6 +101,9 @@ class SignalMethods:
         self, *, skill: str = "", min_strength: float = 0.0, limit: int = 100
     ) -> Signals:
         """The tasks sensed here, strongest first."""
+
+    def authors(self, *, limit: int = 100) -> Authors:
+        """Who asks for help, and what credit they have left here."""
 
     def show(self, task: str) -> TaskShown:
         """Everything this node knows of one task: its result, and why."""

@@ -18,6 +18,7 @@ from nestmate.operations.fields import (
     Timeout,
 )
 from nestmate_protocol.limits import (
+    CARDS_KNOWN_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_DEFAULT,
     SIGNAL_TTL_SECONDS_DEFAULT,
@@ -141,12 +142,58 @@ class Task(Response, frozen=True):
     result: Document
     reason: Annotated[str, Meta(description="Why it was given back last time.")]
     deposits: Annotated[int, Meta(description="How many agents need it.")]
+    urgency_paid: Annotated[
+        float,
+        Meta(description="What counts of the urgency here: as far as credit goes."),
+    ]
+    credit: Annotated[
+        float | None,
+        Meta(
+            description="What its issuer has left here, in mean signals; null for our "
+            "own tasks."
+        ),
+    ]
 
 
 class Signals(Response, frozen=True):
     """Tasks sensed here, strongest first."""
 
     signals: Annotated[list[Task], Meta(description="Strongest first.")]
+
+
+class SignalAuthors(Request, frozen=True):
+    """Whose calls were heard of late, and what credit they have left here."""
+
+    limit: Annotated[
+        int, Meta(description="How many at most.", ge=1, le=CARDS_KNOWN_MAX)
+    ] = 100
+
+
+class Author(Response, frozen=True):
+    """One agent that asks for help, as its credit stands at this node."""
+
+    address: Annotated[str, Meta(description="Who (nest1…).")]
+    credit: Annotated[float, Meta(description="What is left, in mean signals.")]
+    credit_max: Annotated[float, Meta(description="What a full bucket holds.")]
+    asked: Annotated[
+        float, Meta(description="The urgency it asks for on average, from 0 to 1.")
+    ]
+    counted: Annotated[float, Meta(description="What counted of that, on average.")]
+    usual: Annotated[float, Meta(description="What the others ask for on average.")]
+    tasks: Annotated[int, Meta(description="How many tasks of it are sensed here.")]
+    known: Annotated[
+        bool, Meta(description="Whether it is a contact and has a bucket to itself.")
+    ]
+    equivocated: Annotated[
+        bool,
+        Meta(description="Whether it signed a contradiction and is heard no more."),
+    ]
+
+
+class Authors(Response, frozen=True):
+    """Agents that ask for help, those with the least credit first."""
+
+    authors: Annotated[list[Author], Meta(description="Least credit first.")]
 
 
 class SignalShow(Request, frozen=True):

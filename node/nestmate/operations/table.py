@@ -318,6 +318,17 @@ OPERATIONS: tuple[Operation, ...] = (
         action="ls",
     ),
     Operation(
+        name="signal.authors",
+        asks="signals:SignalAuthors",
+        answers="signals:Authors",
+        run="signals:authors",
+        help="Who asks for help, and what credit they have left here.",
+        path="/v1/signals/authors",
+        scope="read",
+        tool="signal",
+        action="authors",
+    ),
+    Operation(
         name="signal.show",
         asks="signals:SignalShow",
         answers="reasons:TaskShown",

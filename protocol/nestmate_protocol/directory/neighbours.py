@@ -6,6 +6,7 @@ answer anybody and knows no frame but the bytes of cards.
 """
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import Final
 
 from nestmate_protocol.clocks import Moment
@@ -21,6 +22,7 @@ from nestmate_protocol.identity.cards import Card
 from nestmate_protocol.ids import Address, PeerId
 
 OUTDO_AGAIN_MS: Final = 60_000
+_SEED_BYTES: Final = 16
 
 
 class Neighbours:
@@ -33,6 +35,7 @@ class Neighbours:
         peers_wanted: int,
         entropy: Callable[[int], bytes],
     ) -> None:
+        self._entropy = entropy
         self.own = OwnCard(me)
         self.people = people
         self.cards = CardsKnown(me.network, self._is_kept)
@@ -67,6 +70,15 @@ class Neighbours:
         """The agent at a connected peer, proved by its card."""
         link = self.links.get(peer)
         return link.address if link else None
+
+    def some(self, count_max: int | None) -> list[PeerId]:
+        """Connected peers: so many, drawn by chance, or all for None."""
+        peers = sorted(link.peer for link in self.links.all())
+        if count_max is None or len(peers) <= count_max:
+            return peers
+        seed = self._entropy(_SEED_BYTES)
+        peers.sort(key=lambda peer: sha256(seed + peer.raw).digest())
+        return peers[:count_max]
 
     def called(self, address: Address) -> str:
         """What an agent calls itself; empty if nothing is known."""

@@ -40,8 +40,9 @@ from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.lessons import SPEED_PREFIX, learn, recall
 from nestmate_protocol.signals.levels import value_of
+from nestmate_protocol.signals.liars import PROOF_PREFIX, Liars, Whose, nobody
 from nestmate_protocol.signals.orphans import WORDS, Heard, Orphans
-from nestmate_protocol.signals.outcomes import Outcome, Reject, ToAgent
+from nestmate_protocol.signals.outcomes import Counts, Outcome, Reject, ToAgent
 from nestmate_protocol.signals.parameters import RULE, Rule
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, Signal
@@ -80,6 +81,7 @@ from nestmate_protocol.signals.worker import Worker
 SWEEP_MS: Final = 30_000
 _LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIND})
 """Faults no honest author commits; the others come about by haste and late news."""
+_LIE: Final = Reject(Fault.BROKEN_CHAIN, strike=True)
 _UPSHOTS: Final = (Offered, Won, Missed, Unanswered, Confirmed)
 
 
@@ -104,7 +106,8 @@ class Outside:
     """What a board is given from outside.
 
     ``trust`` in an agent is 0..1, 0 for blocked; ``able`` names the others who are
-    known to have a skill; ``entropy`` gives so many random bytes.
+    known to have a skill; ``entropy`` gives so many random bytes; ``whose`` says for
+    whom a device key speaks, if that is known.
     """
 
     entropy: Callable[[int], bytes]
@@ -112,19 +115,11 @@ class Outside:
     trust: Callable[[Address], float]
     able: Able = _nobody
     rule: Rule = RULE
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much the board holds, for the node's own figures."""
-
-    tasks_own: int
-    tasks_sensed: int
-    claims: int
+    whose: Whose = nobody
 
 
 class Board:
-    """Everything one node does about signals and claims."""
+    """Everything one node does about signals and claims; ``liars`` takes hearsay."""
 
     def __init__(
         self,
@@ -141,8 +136,9 @@ class Board:
         self._trust = outside.trust
         rule = outside.rule
         self._pen = pen = Pen(me, network, device, incarnation)
-        self._field = field = Field(me)
+        self._field = field = Field(me, rule, outside.trust)
         self._speeds = speeds = Speeds(rule)
+        self.liars = Liars(network, rule, outside.whose, field.drop_author)
         trail = Trail(outside.able, speeds, rule, outside.entropy)
         self._emitter = emitter = Emitter(pen, field, trail)
         self._digest = Digest(rule.digest_ms)
@@ -176,6 +172,7 @@ class Board:
             self._confirmations,
             self._digest,
             self._witness,
+            self.liars,
         )
         self._sweep_ms: int | None = None
         parts = Parts(
@@ -189,6 +186,7 @@ class Board:
             takers=self._takers,
             confirmations=self._confirmations,
             archive=archive,
+            liars=self.liars,
         )
         self._desk = Desk(parts, outside.entropy)
 
@@ -200,6 +198,7 @@ class Board:
         self._pen.start(read_sequence(self._reader.get(SEQUENCE_KEY)), now)
         tasks = [read_task(self._me, v) for _, v in self._reader.scan(TASK_PREFIX)]
         claims = [read_claim(v) for _, v in self._reader.scan(CLAIM_PREFIX)]
+        self.liars.recall(self._reader.scan(PROOF_PREFIX))
         recall(self._speeds, (v for _, v in self._reader.scan(SPEED_PREFIX)))
         steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
         self._orphans.start(now)
@@ -243,6 +242,7 @@ class Board:
     def agent_up(self, address: Address, now: Moment) -> list[Outcome]:
         """An agent's node can be reached now: say again what it has not answered."""
         self._silence.ends(address)
+        self.liars.greet(now)
         steps = self._worker.agent_up(address, now)
         return self._settle(steps + self._orphans.agent_up(address, now), now)
 
@@ -358,6 +358,8 @@ class Board:
     ) -> list[Step]:
         if self._trust(author) <= 0 and author != self._me:
             return [Reject(Fault.NOT_ENTITLED, strike=False)]
+        if self.liars.proofs and record.author.raw in self.liars.proofs:
+            return [Reject(Fault.BROKEN_CHAIN, strike=False)]
         try:
             if record.kind is Kind.SIGNAL:
                 return self._signal(record, author, age_ms, now)
@@ -375,6 +377,9 @@ class Board:
         _same(signal.issuer, author)
         if author.raw == self._me.raw:
             return []
+        lie = self.liars.note(record, signal.link, author, now)
+        if lie:
+            return [_LIE, *lie]
         sensed, cell = self._field.sense(signal, record, age_ms, now)
         if sensed is Sensed.NOTHING:
             return []
@@ -428,6 +433,9 @@ class Board:
             case Kind.DEPOSIT:
                 deposit = Deposit.read(fields)
                 _same(deposit.depositor, author)
+                lie = self.liars.note(record, deposit.link, author, now)
+                if lie:
+                    return [_LIE, *lie]
                 self._field.deposit(deposit, age_ms, now)
                 return []
             case Kind.LEASE:

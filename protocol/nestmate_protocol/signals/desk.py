@@ -5,6 +5,7 @@ unless the answer comes later. A request that cannot be met raises DeclinedError
 desk checks what a caller may get wrong and leaves every rule to its part.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -34,18 +35,21 @@ from nestmate_protocol.signals.levels import (
     size_code,
     urgency_code,
 )
+from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.outcomes import Listen, ToAgent, ToTopic
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, TaskClass, is_skill_name
 from nestmate_protocol.signals.requests import (
     Acknowledged,
+    AuthorViews,
     ClaimViews,
     Deposited,
     DepositTask,
     ExplainClaim,
     FailClaim,
     FinishClaim,
+    ListAuthors,
     ListClaims,
     ListSignals,
     ReinforceTask,
@@ -64,6 +68,7 @@ from nestmate_protocol.signals.shelf import Order
 from nestmate_protocol.signals.takers import Takers
 from nestmate_protocol.signals.upshots import Step, busy, conflict, invalid, unknown
 from nestmate_protocol.signals.views import (
+    author_view,
     claim_view,
     held_view,
     own_view,
@@ -89,6 +94,7 @@ class Parts:
     takers: Takers
     confirmations: Confirmations
     archive: Archive
+    liars: Liars
 
 
 class Desk:
@@ -110,6 +116,8 @@ class Desk:
                 return [Reply(request, TaskViews(self._list(body, now)))]
             case ShowTask(task):
                 return [Reply(request, self._detailed(task, now))]
+            case ListAuthors(limit):
+                return [Reply(request, self._authors(limit, now))]
             case ReinforceTask(task):
                 return self._reinforce(request, task, now)
             case WithdrawTask(task):
@@ -160,7 +168,8 @@ class Desk:
         if own is not None:
             return own_view(own, parts.pen.me, cell, ageing, now)
         if cell is not None:
-            return sensed_view(cell, claim, ageing, now)
+            left = parts.field.credits.left(cell.signal.issuer, now.mono_ms)
+            return sensed_view(cell, claim, left, ageing, now)
         if claim is not None:
             return held_view(claim)
         raise unknown("No such task is known here.", "See `nestmate signal ls`.")
@@ -173,6 +182,25 @@ class Desk:
         if cell is not None:
             return replace(view, detail=parts.archive.sensed(cell, now))
         return view
+
+    def _authors(self, limit: int, now: Moment) -> AuthorViews:
+        """Those heard of late, and liars although nothing more is heard of them."""
+        parts = self._parts
+        field, liars = parts.field, parts.liars.addresses()
+        standings = list(field.credits.standings(now.mono_ms))
+        unheard = set(liars) - {standing.address for standing in standings}
+        standings += map(field.credits.blank, sorted(unheard))
+        tasks = Counter(cell.signal.issuer.raw for cell in field)
+        views = [
+            author_view(
+                standing,
+                tasks[standing.address.raw],
+                equivocated=standing.address in liars,
+            )
+            for standing in standings
+        ]
+        views.sort(key=lambda view: (view.credit, view.address))
+        return AuthorViews(tuple(views[: max(0, limit)]))
 
     def _reinforce(self, request: int, task: TaskId, now: Moment) -> list[Step]:
         parts = self._parts

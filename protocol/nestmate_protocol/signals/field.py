@@ -7,7 +7,7 @@ Strength is computed when it is read, on the local monotonic clock alone. The fi
 takes in what is bounded and fresh and knows nothing of who answers a call.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntEnum, unique
 from hashlib import sha256
@@ -25,9 +25,17 @@ from nestmate_protocol.limits import (
     TASKS_PER_AUTHOR_MAX,
 )
 from nestmate_protocol.records import Record
-from nestmate_protocol.signals.levels import URGENCY_MAX, half_life_ms, value_of
+from nestmate_protocol.signals.credit import Credits, worth
+from nestmate_protocol.signals.levels import (
+    COST_BASE_CENTS,
+    URGENCY_MAX,
+    cost_cents,
+    half_life_ms,
+    value_of,
+)
 from nestmate_protocol.signals.pace import Paces
-from nestmate_protocol.signals.records import Deposit, Signal, task_id
+from nestmate_protocol.signals.parameters import RULE, Rule
+from nestmate_protocol.signals.records import Deposit, Link, Signal, task_id
 
 INTENSITY_MAX: Final = 4 * URGENCY_MAX
 EVAPORATED: Final = 1 / 64
@@ -89,6 +97,7 @@ class Sensed(Enum):
 class Cell:
     """One task as sensed here; ``signal`` is the latest one, ``data`` its record.
 
+    ``urgency_code`` is what its issuer could pay of the urgency it declares.
     ``opened_ms`` and ``sent_ms`` are the births of the task and of that record on the
     local monotonic clock.
     """
@@ -101,6 +110,7 @@ class Cell:
     sent_ms: int
     life: Life
     shares: dict[bytes, Share]
+    urgency_code: int
 
     def intensity(self, now_ms: int) -> float:
         """``I = min(S_max, sum of a_d 2^(-age_d / half-life))``."""
@@ -115,7 +125,7 @@ class Cell:
 
     def urgency(self, now_ms: int) -> float:
         """``u_eff``: the declared urgency, or what all deposits together make of it."""
-        declared = value_of(self.signal.urgency_code)
+        declared = value_of(self.urgency_code)
         return min(URGENCY_MAX, max(declared, self.intensity(now_ms)))
 
     def age_seconds(self, now_ms: int) -> float:
@@ -125,7 +135,7 @@ class Cell:
     def parts(self, now_ms: int, ageing: float) -> Parts:
         """What the stimulus is made of; ``ageing`` is A in seconds."""
         intensity = self.intensity(now_ms)
-        declared = value_of(self.signal.urgency_code)
+        declared = value_of(self.urgency_code)
         return Parts(
             intensity=intensity,
             urgency=min(URGENCY_MAX, max(declared, intensity)),
@@ -148,7 +158,7 @@ class Cell:
             return True
         if 0 < signal.deadline_ms <= now.wall_ms:
             return True
-        floor = EVAPORATED * value_of(signal.urgency_code) / 2
+        floor = EVAPORATED * value_of(self.urgency_code) / 2
         return self.intensity(now.mono_ms) < floor
 
 
@@ -181,6 +191,11 @@ def join_shares(one: Share, other: Share) -> Share:
     return other
 
 
+def _everybody(_: Address) -> float:
+    return 1.0
+
+
+Trust = Callable[[Address], float]
 _News = Life | Share
 _Key = TypeVar("_Key")
 
@@ -188,8 +203,11 @@ _Key = TypeVar("_Key")
 class Field:
     """All sensed tasks, bounded in every direction."""
 
-    def __init__(self, me: Address) -> None:
+    def __init__(
+        self, me: Address, rule: Rule = RULE, trust: Trust = _everybody
+    ) -> None:
         self._me = me
+        self.credits = Credits(rule, trust)
         self._cells: dict[bytes, Cell] = {}
         self._by_author: dict[bytes, dict[bytes, None]] = {}
         self._by_skill: dict[str, dict[bytes, None]] = {}
@@ -254,6 +272,10 @@ class Field:
         )
         if known is None or known.n < share.n:
             self._pay(depositor, now)
+            already = known.amount_code if known else -1
+            code, link = share.amount_code, deposit.link
+            code = self._paid(depositor, link, code, already=already, now=now)
+            share = share._replace(amount_code=code)
         if cell is None:
             self._keep_early(task, depositor, share)
             return False
@@ -289,6 +311,11 @@ class Field:
             _discard(self._by_author, cell.signal.issuer.raw, task.raw)
             _discard(self._by_skill, cell.signal.skill, task.raw)
 
+    def drop_author(self, author: Address) -> None:
+        """Forget all tasks of an author."""
+        for raw in list(self._by_author.get(author.raw, ())):
+            self.drop(TaskId(raw))
+
     def _add(
         self, task: TaskId, signal: Signal, record: Record, birth: int, now: Moment
     ) -> Cell:
@@ -299,10 +326,16 @@ class Field:
             if theirs >= TASKS_PER_AUTHOR_MAX or len(self._cells) >= TASKS_KNOWN_MAX:
                 self._make_room(issuer, now)
         life = Life(signal.generation, Stage.OPEN)
-        shares = {issuer.raw: Share(signal.link.seq, signal.urgency_code, birth)}
+        link, code = signal.link, signal.urgency_code
+        if issuer.raw != self._me.raw:
+            asked = cost_cents(code)
+            paid = self.credits.charge(issuer, link, asked, now.mono_ms, opens=True)
+            if paid < asked:
+                code = worth(code, paid, asked)
+        shares = {issuer.raw: Share(link.seq, code, birth)}
         opened = birth - signal.open_ms
         cell = Cell(
-            task, signal, record.id.raw, record.data, opened, birth, life, shares
+            task, signal, record.id.raw, record.data, opened, birth, life, shares, code
         )
         self._cells[task.raw] = cell
         self._by_author.setdefault(issuer.raw, {})[task.raw] = None
@@ -322,11 +355,19 @@ class Field:
         newer = told > (cell.signal.link.seq, cell.record_id)
         if newer:
             self._pay(signal.issuer, now)
+            cell.urgency_code = self._paid(
+                signal.issuer,
+                signal.link,
+                signal.urgency_code,
+                already=cell.urgency_code,
+                now=now,
+            )
+        code = min(signal.urgency_code, cell.urgency_code)
+        share = Share(signal.link.seq, code, birth)
         cell.opened_ms = min(cell.opened_ms, birth - signal.open_ms)
         life = Life(signal.generation, Stage.OPEN)
         news = newer or life > cell.life
         cell.life = max(cell.life, life)
-        share = Share(signal.link.seq, signal.urgency_code, birth)
         _share(cell, signal.issuer.raw, share)
         if newer:
             if signal.skill != cell.signal.skill:
@@ -341,6 +382,28 @@ class Field:
     def _pay(self, author: Address, now: Moment) -> None:
         if author.raw != self._me.raw and not self._paces.take(author.raw, now.mono_ms):
             raise RemoteError(Fault.OVER_LIMIT, "signals of one author")
+
+    def _paid(
+        self,
+        author: Address,
+        link: Link,
+        code: int,
+        *,
+        already: int,
+        now: Moment,
+    ) -> int:
+        """How urgent an author can afford its share to be.
+
+        ``already`` is the code it has paid for on the same task before, -1 for none.
+        """
+        if author.raw == self._me.raw:
+            return code
+        asked = cost_cents(code)
+        if already >= 0:
+            asked = COST_BASE_CENTS + max(0, asked - cost_cents(already))
+        opens = already < 0
+        paid = self.credits.charge(author, link, asked, now.mono_ms, opens=opens)
+        return code if paid >= asked else worth(code, paid, asked)
 
     def _make_room(self, author: Address, now: Moment) -> None:
         """Let one more task of this author in, at the cost of what is gone or weak."""

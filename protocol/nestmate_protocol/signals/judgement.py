@@ -200,7 +200,7 @@ class Judge:
         missing = signal.body_bytes if signal.body is None else 0
         transfer = missing / BYTES_PER_PEER_PER_SECOND
         service = service_seconds(size, speed, setup, transfer)
-        flash = level_of(signal.urgency_code) is FLASH
+        flash = level_of(cell.urgency_code) is FLASH
         percentile = rule.reference_percentile
         percentile = rule.reference_percentile_flash if flash else percentile
         reference = speeds.reference(signal.skill, percentile)

@@ -6,6 +6,7 @@ a code ``q`` of 0..127 stands for ``2^(q/16)``, which runs from 1 to 245 in step
 knows the scale and nothing of what is measured with it.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from math import floor, log2
 from typing import Final
@@ -24,6 +25,8 @@ URGENCY_MAX: Final = _SCALE[URGENCY_CODE_MAX]
 
 COST_BASE_CENTS: Final = 5
 """What any signal costs its author, in hundredths of a credit; see ``cost_cents``."""
+
+_COSTS: Final = tuple(COST_BASE_CENTS + floor(100 * (u - 1) + 0.5) for u in _SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,11 @@ def half_life_ms(code: int, half_life_seconds: int) -> int:
 def cost_cents(code: int) -> int:
     """What a task of this urgency costs its author, in hundredths of a credit.
 
-    ``0.05 + (u - 1)`` credits, rounded; nothing enforces it yet.
+    ``0.05 + (u - 1)`` credits, rounded.
     """
-    return COST_BASE_CENTS + floor(100 * (_SCALE[code] - 1) + 0.5)
+    return _COSTS[code]
+
+
+def affordable_code(cents: int) -> int:
+    """The most urgent code that so many hundredths of a credit pay for, at least 0."""
+    return max(0, bisect_right(_COSTS, cents) - 1)

@@ -50,6 +50,14 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class ToNeighbours:
+    """Give one frame to connected nodes: so many drawn by chance, or None for all."""
+
+    frame: bytes
+    count_max: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A foreign record was not taken in; count it.
 
@@ -61,4 +69,13 @@ class Reject:
     strike: bool
 
 
-Outcome = Effect | ToAgent | ToTopic | SeekAble | Listen | Reject
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the board holds, for the node's own figures."""
+
+    tasks_own: int
+    tasks_sensed: int
+    claims: int
+
+
+Outcome = Effect | ToAgent | ToTopic | ToNeighbours | SeekAble | Listen | Reject

@@ -53,6 +53,14 @@ class Rule:
     back_off_ms: int = 1_000
     overdue_leases: int = 3
     return_ms: int = 5_000
+    credit_cap_signals: int = 60
+    credit_mean_cents: int = 245
+    credit_asks: int = 32
+    credit_shares: int = 4
+    credit_least_signals: float = 3.75
+    credit_strangers: int = 16
+    credit_known_trust: float = 0.75
+    credit_window_ms: int = 600_000
 
     def reach(self, able: int, repeats: int) -> int:
         """How many more agents hear of a task: F, doubled by every repetition."""

@@ -8,6 +8,7 @@ still matters, is judged elsewhere; this file knows only what a well-formed reco
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from functools import lru_cache
 from hashlib import sha256
 from typing import ClassVar, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -32,6 +33,7 @@ from nestmate_protocol.records import Kind
 INCARNATION_BYTES: Final = 16
 COUNT_MAX: Final = 2**63 - 1
 GENERATION_MAX: Final = 2**31 - 1
+_SKILLS_REMEMBERED: Final = 1_024
 _TASK_DOMAIN: Final = b"nestmate/task"
 
 _Id = TypeVar("_Id", bound=Identifier)
@@ -55,6 +57,7 @@ def task_id(issuer: Address, key: bytes) -> TaskId:
     return TaskId(sha256(_TASK_DOMAIN + issuer.raw + key).digest())
 
 
+@lru_cache(_SKILLS_REMEMBERED)
 def is_skill_name(text: str) -> bool:
     """Whether a text can name a skill: 1 to 64 printable characters, trimmed."""
     return (

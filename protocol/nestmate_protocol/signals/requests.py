@@ -157,6 +157,8 @@ class TaskView:
 
     ``strength`` is the stimulus S of the signals rule; ``generation`` is the fence.
     ``detail`` is there where one task was asked for.
+    ``urgency_paid`` is what counts of ``urgency`` here, as far as the issuer's credit
+    goes; ``credit`` is what it has left, in mean signals, None for our own tasks.
     """
 
     task: TaskId
@@ -174,6 +176,8 @@ class TaskView:
     reason: str
     deposits: int
     detail: TaskDetail | None = None
+    urgency_paid: float = 0.0
+    credit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,41 @@ class TaskViews:
     """Several tasks."""
 
     tasks: tuple[TaskView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListAuthors:
+    """Whose calls were heard of late, and what they may still call urgent."""
+
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorView:
+    """One author as its credit stands here.
+
+    ``credit`` of ``credit_max`` mean signals are left; ``asked`` is the urgency 0..1 it
+    asks for on average, ``counted`` what counted of it, ``usual`` what others ask for;
+    ``tasks`` are open here. ``known`` authors have a bucket to themselves;
+    ``equivocated`` ones are heard no more.
+    """
+
+    address: Address
+    credit: float
+    credit_max: float
+    asked: float
+    counted: float
+    usual: float
+    tasks: int
+    known: bool
+    equivocated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorViews:
+    """Authors, those with the least credit first."""
+
+    authors: tuple[AuthorView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +457,7 @@ SignalsRequest = (
     DepositTask
     | ListSignals
     | ShowTask
+    | ListAuthors
     | ReinforceTask
     | WithdrawTask
     | TakeTask

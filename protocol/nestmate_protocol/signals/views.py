@@ -7,10 +7,16 @@ is cleaned on its way to people.
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.ids import Address
+from nestmate_protocol.signals.credit import Standing
 from nestmate_protocol.signals.field import Cell, Stage
-from nestmate_protocol.signals.levels import urgency_share
+from nestmate_protocol.signals.levels import affordable_code, urgency_share
 from nestmate_protocol.signals.records import TaskClass
-from nestmate_protocol.signals.requests import ClaimView, TaskStatus, TaskView
+from nestmate_protocol.signals.requests import (
+    AuthorView,
+    ClaimView,
+    TaskStatus,
+    TaskView,
+)
 from nestmate_protocol.signals.shelf import HeldClaim, OwnTask
 from nestmate_protocol.signals.worker import Tenure
 
@@ -40,7 +46,11 @@ def claim_view(claim: HeldClaim, tenure: Tenure, now: Moment) -> ClaimView:
 
 
 def sensed_view(
-    cell: Cell, claim: HeldClaim | None, ageing: float, now: Moment
+    cell: Cell,
+    claim: HeldClaim | None,
+    credit: float,
+    ageing: float,
+    now: Moment,
 ) -> TaskView:
     """Somebody else's task, as far as it is known here; ``claim`` is ours on it."""
     life = cell.life
@@ -59,6 +69,8 @@ def sensed_view(
         result=claim.result if claim and claim.finished_ms else None,
         reason="",
         deposits=len(cell.shares),
+        urgency_paid=urgency_share(cell.urgency_code),
+        credit=credit,
     )
 
 
@@ -82,7 +94,28 @@ def own_view(
         result=own.result,
         reason=plain(own.reason),
         deposits=len(cell.shares) if cell else 0,
+        urgency_paid=urgency_share(order.urgency_code),
     )
+
+
+def author_view(standing: Standing, tasks: int, *, equivocated: bool) -> AuthorView:
+    """What an author asked for, got and may still spend; a liar has nothing."""
+    return AuthorView(
+        address=standing.address,
+        credit=0.0 if equivocated else standing.left,
+        credit_max=standing.cap,
+        asked=_urgency(standing.asks_cents),
+        counted=_urgency(standing.paid_cents),
+        usual=_urgency(standing.mean_cents),
+        tasks=tasks,
+        known=standing.is_known,
+        equivocated=equivocated,
+    )
+
+
+def _urgency(cents: float) -> float:
+    """The user's 0..1 for what a task costs."""
+    return urgency_share(affordable_code(round(cents)))
 
 
 def held_view(claim: HeldClaim) -> TaskView:
@@ -102,6 +135,7 @@ def held_view(claim: HeldClaim) -> TaskView:
         result=claim.result if claim.finished_ms else None,
         reason="",
         deposits=0,
+        urgency_paid=urgency_share(claim.urgency_code),
     )
 
 

@@ -19,6 +19,7 @@ from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, DeviceKey, PeerId, RecordId, TaskId
 from nestmate_protocol.records import Kind, Record, make_frame
 from nestmate_protocol.signals.claims import Claim, Lease, Receipt, Verdict
+from nestmate_protocol.signals.hearsay import is_hearsay
 from nestmate_protocol.signals.levels import SLOW, level_of, urgency_code
 from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.records import Signal, task_id
@@ -184,6 +185,8 @@ class Ledger:
 
     def _frame(self, node: Node, data: bytes, *, at_once: bool) -> None:
         """Records as they leave; what goes straight to an agent may have waited."""
+        if is_hearsay(data):
+            return
         opened = self._opener.open(data)
         if isinstance(opened, Fault):
             self._complain(f"{node.name} shows a frame that is {opened.value}")

@@ -6,6 +6,7 @@ deaths. The boards decide everything; this file knows no rule of signals.
 """
 
 from collections import Counter
+from typing import Final
 
 from nestmate.bench.allocation.carrying import Carrier
 from nestmate.bench.allocation.hands import Hands, skill_name
@@ -24,12 +25,15 @@ from nestmate_protocol.signals.outcomes import (
     Reject,
     SeekAble,
     ToAgent,
+    ToNeighbours,
     ToTopic,
 )
 from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.parameters import Rule as Parameters
 from nestmate_protocol.signals.requests import SignalsRequest
 from nestmate_protocol.simulation.dice import Dice
+
+NEIGHBOURS: Final = 8
 
 
 class Boards(Rule):
@@ -168,6 +172,9 @@ class Boards(Rule):
                 case Notify():
                     self.watcher.told(outcome)
                     self.hands.notified(agent, outcome)
+                case ToNeighbours(frame, _):
+                    # Nobody here lies in its chain: what is told is counted, not heard.
+                    self.carrier.tally.count((), len(frame), NEIGHBOURS)
                 case SeekAble():
                     pass  # everybody knows everybody
                 case Reject(fault, _):

@@ -16,7 +16,10 @@ from nestmate.operations.runs.asking import answer
 from nestmate.operations.runs.events import PAGE_EVENTS_MAX, read_page
 from nestmate.operations.signals import (
     Acknowledged,
+    Author,
+    Authors,
     Deposited,
+    SignalAuthors,
     SignalDeposit,
     SignalList,
     SignalReinforce,
@@ -66,6 +69,27 @@ async def ls(node: Node, request: SignalList, _caller: Caller) -> Signals:
     wish = core.ListSignals(request.skill, request.min_strength, request.limit)
     views = await answer(node, wish, core.TaskViews)
     return Signals(signals=[show_task(view) for view in views.tasks])
+
+
+async def authors(node: Node, request: SignalAuthors, _caller: Caller) -> Authors:
+    """Whose calls were heard of late, and what credit they have left here."""
+    views = await answer(node, core.ListAuthors(request.limit), core.AuthorViews)
+    return Authors(
+        authors=[
+            Author(
+                address=view.address.text,
+                credit=view.credit,
+                credit_max=view.credit_max,
+                asked=view.asked,
+                counted=view.counted,
+                usual=view.usual,
+                tasks=view.tasks,
+                known=view.known,
+                equivocated=view.equivocated,
+            )
+            for view in views.authors
+        ]
+    )
 
 
 async def reinforce(
@@ -118,4 +142,6 @@ def show_task(view: core.TaskView) -> Task:
         result=from_bytes(view.result),
         reason=plain(view.reason),
         deposits=view.deposits,
+        urgency_paid=view.urgency_paid,
+        credit=view.credit,
     )

@@ -1,0 +1,152 @@
+"""Chains: what authors signed of late, by place, and what that proves.
+
+Signals and deposits of one device form one hash chain per incarnation. Two different
+records in one place of it, or two in a row of which the second names another before it,
+are proof of a lie to anybody who sees both. Here the latest records of every device are
+kept by place, so that such a pair is seen when it comes, and it is known which chains
+grew since neighbours were told. This file knows no task, no credit and no peer.
+"""
+
+from itertools import islice
+from typing import Final, NamedTuple
+
+from nestmate_protocol.limits import CARDS_KNOWN_MAX, HEADS_PER_ROUND_MAX
+from nestmate_protocol.records import Record
+from nestmate_protocol.signals.records import Link
+
+_PLACES_KEPT: Final = 8
+_PLACES_MAX: Final = 16
+
+
+class Proof(NamedTuple):
+    """Two records of one device that cannot both be in one honest chain."""
+
+    first: bytes
+    second: bytes
+
+
+class Head(NamedTuple):
+    """Where a device's chain ends, as far as somebody knows; ``key`` is 32 bytes."""
+
+    key: bytes
+    incarnation: bytes
+    seq: int
+    record_id: bytes
+
+
+class _Place(NamedTuple):
+    """One record by its place."""
+
+    incarnation: bytes
+    record_id: bytes
+    data: bytes
+    prev: bytes | None
+
+
+class Chains:
+    """The latest records of each device; those met first are forgotten first."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, dict[int, _Place]] = {}
+        self._fresh: dict[bytes, None] = {}
+        self._told: dict[bytes, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Chains of {len(self._places)}>"
+
+    def note(self, record: Record, link: Link) -> Proof | None:
+        """Keep a verified record; the proof, if it does not fit what is kept."""
+        key = record.author.raw
+        places = self._places.get(key)
+        if places is None:
+            places = self._begin(key)
+        else:
+            known = places.get(link.seq)
+            if known is not None and known[1] == record.id.raw:
+                return None
+            proof = _clash(places, record, link)
+            if proof is not None:
+                return proof
+        incarnation, seq, prev, _ = link
+        places[seq] = _Place(incarnation, record.id.raw, record.data, prev)
+        if len(places) > _PLACES_MAX:
+            for old in list(islice(places, len(places) - _PLACES_KEPT)):
+                del places[old]
+        self._fresh[key] = None
+        return None
+
+    def clash(self, record: Record, link: Link) -> Proof | None:
+        """The proof that a verified record gives with what is kept."""
+        places = self._places.get(record.author.raw)
+        return _clash(places, record, link) if places else None
+
+    def has_fresh(self) -> bool:
+        """Whether any chain grew since ``fresh`` was last asked."""
+        return bool(self._fresh)
+
+    def fresh(self) -> list[Head]:
+        """The ends of chains that grew since this was last asked, at most a round's.
+
+        Those that grew first come first, so that all have their turn.
+        """
+        keys = list(islice(self._fresh, HEADS_PER_ROUND_MAX))
+        for key in keys:
+            del self._fresh[key]
+            self._told.pop(key, None)
+            self._told[key] = None
+        while len(self._told) > HEADS_PER_ROUND_MAX:
+            del self._told[next(iter(self._told))]
+        return [self._head(key) for key in keys if self._places.get(key)]
+
+    def refresh(self) -> None:
+        """Somebody new is there: the chains told of latest are to be told again."""
+        self._fresh.update(dict.fromkeys(self._told))
+
+    def against(self, head: Head) -> bytes | None:
+        """The record kept here that with the one a head names proves a lie."""
+        places = self._places.get(head.key, {})
+        same, after = places.get(head.seq), places.get(head.seq + 1)
+        if same is not None and same.incarnation == head.incarnation:
+            return None if same.record_id == head.record_id else same.data
+        if after is not None and after.incarnation == head.incarnation:
+            return None if after.prev == head.record_id else after.data
+        return None
+
+    def forget(self, key: bytes) -> None:
+        """Keep nothing more of a device."""
+        for of_keys in (self._places, self._fresh, self._told):
+            of_keys.pop(key, None)
+
+    def _begin(self, key: bytes) -> dict[int, _Place]:
+        while len(self._places) >= CARDS_KNOWN_MAX:
+            self.forget(next(iter(self._places)))
+        places: dict[int, _Place] = {}
+        self._places[key] = places
+        return places
+
+    def _head(self, key: bytes) -> Head:
+        places = self._places[key]
+        seq = max(places)
+        return Head(key, places[seq].incarnation, seq, places[seq].record_id)
+
+
+def contradict(first: Record, one: Link, second: Record, other: Link) -> bool:
+    """Whether two verified records cannot both be in one honest chain."""
+    if first.author != second.author or one.incarnation != other.incarnation:
+        return False
+    if one.seq == other.seq:
+        return first.id != second.id
+    return other.seq == one.seq + 1 and other.prev != first.id.raw
+
+
+def _clash(places: dict[int, _Place], record: Record, link: Link) -> Proof | None:
+    incarnation, seq, prev, _ = link
+    same = places.get(seq)
+    if same is not None and same[0] == incarnation and same[1] != record.id.raw:
+        return Proof(same[2], record.data)
+    before, after = places.get(seq - 1), places.get(seq + 1)
+    if before is not None and before[0] == incarnation and before[1] != prev:
+        return Proof(before[2], record.data)
+    if after is not None and after[0] == incarnation and after[3] != record.id.raw:
+        return Proof(record.data, after[2])
+    return None
