@@ -273,6 +273,9 @@ class SignalScenes(Nodes):
         assert self.kept_task
         return {"skill": "", "min_strength": 0.0, "limit": 2}
 
+    def signal_authors(self) -> Answer:
+        return {"limit": 2}
+
     def signal_show(self) -> Answer:
         return {"task": self.kept_task}
 

@@ -12,7 +12,9 @@ from nestmate_protocol import records
 from nestmate_protocol.core import Core
 from nestmate_protocol.effects import Save
 from nestmate_protocol.friends.contacts import Contacts
+from nestmate_protocol.signals.credit import Credits
 from nestmate_protocol.signals.issuer import Issuer
+from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.simulation import agents, run
@@ -117,6 +119,48 @@ class NeverSavesContacts(Contacts):
         return super().put(contact)[0], Save(())
 
 
+class TakesNoCredit(Credits):
+    """Lets everybody call everything urgent."""
+
+    def charge(self, author, link, asked, now_ms, *, opens):
+        level = self.left(author, now_ms)
+        super().charge(author, link, asked, now_ms, opens=opens)
+        self._accounts[author.raw].level = level
+        return asked
+
+
+class ForgetsTheProof(Liars):
+    """Knows who lied until the next restart."""
+
+    def _convict(self, *lie):
+        return [o for o in super()._convict(*lie) if not isinstance(o, Save)]
+
+
+class TellsNoHeads(Liars):
+    """Keeps to itself where chains end."""
+
+    def wake(self, now):
+        super().wake(now)
+        return []
+
+
+def with_credits(*parts):
+    core = Core(*parts)
+    core._board._field.credits.__class__ = TakesNoCredit
+    return core
+
+
+def with_liars(kind):
+    """A core that is careless about liars."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board.liars.__class__ = kind
+        return core
+
+    return make
+
+
 def with_issuer(kind):
     """A core whose issuer breaks a rule."""
 
@@ -194,6 +238,15 @@ def test_a_core_that_shows_before_it_saves_is_found(figure):
 
 def test_a_contact_that_is_not_saved_is_found(figure):
     must_be_found(figure, with_contacts, "crashes", "does not know")
+
+
+def test_a_core_that_takes_no_credit_is_found(figure):
+    must_be_found(figure, with_credits, "calm", "takes no credit")
+
+
+@pytest.mark.parametrize("kind", [ForgetsTheProof, TellsNoHeads])
+def test_a_core_that_is_careless_about_liars_is_found(figure, kind):
+    must_be_found(figure, with_liars(kind), "calm", "lied")
 
 
 def test_a_core_that_takes_unsigned_records_is_found(figure, monkeypatch):

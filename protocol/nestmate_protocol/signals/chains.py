@@ -125,8 +125,9 @@ class Chains:
         return places
 
     def _head(self, key: bytes) -> Head:
+        """Where a chain came to last: a liar may begin a new one at a lower place."""
         places = self._places[key]
-        seq = max(places)
+        seq = next(reversed(places))
         return Head(key, places[seq].incarnation, seq, places[seq].record_id)
 
 

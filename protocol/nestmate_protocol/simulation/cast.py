@@ -76,9 +76,12 @@ class Cast:
         self._enrol(node, identity, hostile=True)
         return node
 
-    def _identity(self) -> Identity:
-        number = len(self.world.nodes)
+    def identity(self, number: int) -> Identity:
+        """Who the node of a number is, its key included."""
         return make_identity(self.world.dice.fork(f"identity {number}"), f"n{number}")
+
+    def _identity(self) -> Identity:
+        return self.identity(len(self.world.nodes))
 
     def _boot(self, identity: Identity, settings: Settings) -> Boot:
         return lambda life: self.make_core(

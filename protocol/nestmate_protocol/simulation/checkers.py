@@ -127,6 +127,10 @@ class Register:
         """Whether a device key is this node's own."""
         return self._devices.get(device) == node.number
 
+    def turn(self, node: Node) -> None:
+        """A node means harm from now on."""
+        self._hostile[node.number] = None
+
     def is_hostile(self, node: Node) -> bool:
         """Whether a node means harm."""
         return node.number in self._hostile
@@ -325,6 +329,8 @@ class Ledger:
 
     def held(self, node: Node, claim: ClaimView) -> None:
         """A worker's agent was told that it holds a task under a fence."""
+        if self._register.is_hostile(node):
+            return
         story = self.stories.get(claim.task)
         if story is None:
             return  # a hostile issuer's task

@@ -26,6 +26,7 @@ from nestmate_protocol.simulation.faults import Faults
 from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.machine import SkewedClock
 from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.perjury import Perjury
 from nestmate_protocol.simulation.report import Report, differences
 from nestmate_protocol.simulation.scenarios import Scenario, drawn, scenario_named
 from nestmate_protocol.simulation.weather import CALM
@@ -116,7 +117,7 @@ class Stage:
         self._depositors: list[int] = []
         self._doubles: dict[tuple[TaskId, int, int], int] = {}
         self._settled = False
-        cast = Cast(world, self._register, self._loot, make_core)
+        self._cast = cast = Cast(world, self._register, self._loot, make_core)
         settings = Settings()
         self._honest = [cast.honest(settings) for _ in range(nodes)]
         self._honest_names = {node.name: None for node in self._honest}
@@ -280,6 +281,16 @@ class Stage:
                 self._introduce(world.nodes[host], world.nodes[guest])
         world.run(ANSWER_MS)
         self._check_bounds()
+        if not world.complaints and len(self._honest) <= JOIN_BY_INVITE_MAX:
+            self._tempt()
+
+    def _tempt(self) -> None:
+        """The last act: one who is still there cries wolf and lies."""
+        world, gone = self._world, self._world.gone
+        here = [node for node in self._honest if node.number not in gone]
+        liar = self._dice.pick(here)
+        key = self._cast.identity(liar.number).device
+        Perjury(world, self._register, liar, key).play(here)
 
     def _introduce(self, host: Node, guest: Node) -> None:
         """Each of two friends must have the other among its contacts."""
