@@ -53,10 +53,10 @@ IMPORTERS = {
     "numpy": "node/nestmate/bench/allocation/",
     "scipy": "node/nestmate/bench/allocation/",
 }
-# Named by no module of the house: python itself starts the first two, and the others
-# are fakes for tests that pass the same suite as their real twins.
+# Named by no module of the house: python itself starts the first two, programs import
+# the third, and the others are fakes for tests that pass the same suite as their twins.
 ENTRIES = (
-    *("nestmate.__main__", "nestmate.bench.allocation.__main__"),
+    *("nestmate.__main__", "nestmate.bench.allocation.__main__", "nestmate.compose"),
     *("nestmate.network.memory", "nestmate.store.memory"),
 )
 # Who may let time pass in a test, and why.

@@ -67,7 +67,13 @@ from nestmate_protocol.limits import (
     ASKS_OPEN_MAX,
     NAME_CHARS_MAX,
 )
-from nestmate_protocol.records import Carried, Kind, make_frames, open_frame
+from nestmate_protocol.records import (
+    IDENTITY_KINDS,
+    Carried,
+    Kind,
+    make_frames,
+    open_frame,
+)
 from nestmate_protocol.signals.board import Board, Outside
 from nestmate_protocol.signals.hearsay import is_hearsay
 from nestmate_protocol.signals.outcomes import (
@@ -99,19 +105,8 @@ Outcome = (
 Mail = dict[Address, dict[bytes, int]]
 
 TRUST: Final = {-1: 0.0, 0: 0.5, 1: 0.75, 2: 1.0}
-SIGNAL_KINDS: Final = frozenset(
-    (
-        Kind.SIGNAL,
-        Kind.DEPOSIT,
-        Kind.CLAIM,
-        Kind.LEASE,
-        Kind.BEAT,
-        Kind.DONE,
-        Kind.RECEIPT,
-        Kind.RELEASE,
-        Kind.CANCEL,
-        Kind.TESTIMONY,
-    )
+SIGNAL_KINDS: Final = frozenset(Kind) - frozenset(
+    (*IDENTITY_KINDS, Kind.CARD, Kind.PRESENCE, Kind.INVITE)
 )
 
 

@@ -57,6 +57,8 @@ class Kind(StrEnum):
     RELEASE = "release"
     CANCEL = "cancel"
     TESTIMONY = "testimony"
+    FETCH = "fetch"
+    RESULT = "result"
 
 
 IDENTITY_KINDS: Final = (Kind.INCEPTION, Kind.ROTATE, Kind.DEVICE, Kind.RETIRE)

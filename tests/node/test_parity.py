@@ -259,7 +259,8 @@ class SignalScenes(Nodes):
         times = {"size": "2s", "ttl": "1h", "lease": "1m", "half_life": 60}
         more = {"deadline": "15m", "exclusive": True, "key": self.new()}
         what = {"skill": self.new(), "urgency": 0.25, "body": {"say": ["hi"]}}
-        return what | times | more
+        apart = {"inputs": [self.kept_task], "share": True, "apart": "poll"}
+        return what | times | more | apart
 
     def own_task(self) -> str:
         return self.ada.signal.deposit(self.new()).task
@@ -278,6 +279,17 @@ class SignalScenes(Nodes):
 
     def signal_show(self) -> Answer:
         return {"task": self.kept_task}
+
+    @cached_property
+    def done_task(self) -> str:
+        task = self.ada.signal.deposit(self.new("fine"), urgency=0.9).task
+        skill = self.ada.signal.show(task).skill
+        self.bob.claim.take(skill=skill, timeout=60)
+        self.bob.claim.done(task, result={"all": 1}, timeout=60)
+        return task
+
+    def signal_result(self) -> Answer:
+        return {"task": self.done_task, "issuer": self.ada.id().address, "timeout": 30}
 
     signal_reinforce = signal_show
 

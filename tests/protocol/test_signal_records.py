@@ -1,4 +1,4 @@
-"""The ten record kinds of signals: what they hold goes out and comes back the same,
+"""The twelve record kinds of signals: what they hold goes out and comes back the same,
 and whatever else comes in is refused as the fault of its author.
 """
 
@@ -21,7 +21,7 @@ from nestmate_protocol.limits import (
     URGENCY_CODE_MAX,
 )
 from nestmate_protocol.records import Kind
-from nestmate_protocol.signals import claims, levels, records, testimony
+from nestmate_protocol.signals import claims, levels, records, results, testimony
 from nestmate_protocol.signals.records import Link, TaskClass, is_skill_name, task_id
 
 PATH = Path(__file__).parent.parent / "vectors" / "kinds_signals.py"
@@ -40,6 +40,8 @@ BODIES = {
     Kind.RELEASE: claims.Release,
     Kind.CANCEL: claims.Cancel,
     Kind.TESTIMONY: testimony.Testimony,
+    Kind.FETCH: results.Fetch,
+    Kind.RESULT: results.Result,
 }
 RECORDS = {name: make()[2] for name, make in story.VECTORS.items()}
 WRONG = st.one_of(

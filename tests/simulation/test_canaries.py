@@ -17,6 +17,7 @@ from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.requests import TaskStatus
+from nestmate_protocol.signals.stock import Stock
 from nestmate_protocol.simulation import agents, run
 
 SEEDS_MAX = 40
@@ -104,6 +105,13 @@ class IgnoresRivals(Orphans):
         return []
 
 
+class MissesNothing(Stock):
+    """Takes every input for one that is here."""
+
+    def missing(self, own):
+        return ()
+
+
 class ShowsBeforeItSaves(Core):
     """Tells the world first and its disk afterwards."""
 
@@ -183,6 +191,12 @@ def with_orphans(kind):
     return make
 
 
+def with_stock(*parts):
+    core = Core(*parts)
+    core._board._issuer.stock.__class__ = MissesNothing
+    return core
+
+
 def with_contacts(*parts):
     core = Core(*parts)
     core._contacts.__class__ = NeverSavesContacts
@@ -247,6 +261,10 @@ def test_a_core_that_takes_no_credit_is_found(figure):
 @pytest.mark.parametrize("kind", [ForgetsTheProof, TellsNoHeads])
 def test_a_core_that_is_careless_about_liars_is_found(figure, kind):
     must_be_found(figure, with_liars(kind), "calm", "lied")
+
+
+def test_an_issuer_that_waits_for_no_input_is_found(figure):
+    must_be_found(figure, with_stock, "calm", "with an input that")
 
 
 def test_a_core_that_takes_unsigned_records_is_found(figure, monkeypatch):

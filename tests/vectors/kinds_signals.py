@@ -1,9 +1,10 @@
-"""Golden vectors of the ten kinds that carry a task from its call to its receipt.
+"""Golden vectors of the twelve kinds that carry a task from its call to its receipt.
 
 One story: Ann calls for a translation, Cid says that she needs it too, Bob claims it,
-gets a lease, beats, delivers and gets a receipt. Beside it, Bob gives a task back and
-Ann calls one off, and testifies. Keys and addresses come from equal bytes, so that any
-language can make them; signals and deposits also come in their shortest form.
+gets a lease, beats, delivers and gets a receipt. Beside it, Bob gives a task back, Ann
+calls one off and testifies, and another task takes the result. Keys and addresses come
+from equal bytes, so that any language can make them; signals and deposits also come in
+their shortest form.
 """
 
 from dataclasses import fields, is_dataclass
@@ -21,6 +22,7 @@ from nestmate_protocol.signals.claims import (
     Lease,
     Receipt,
     Release,
+    Supply,
     Verdict,
 )
 from nestmate_protocol.signals.levels import cost_cents
@@ -31,6 +33,7 @@ from nestmate_protocol.signals.records import (
     TaskClass,
     task_id,
 )
+from nestmate_protocol.signals.results import Fetch, Result, Standing
 from nestmate_protocol.signals.testimony import Testimony
 
 NETWORK = NetworkId(b"\x06" * 32)
@@ -136,6 +139,20 @@ def lease_full() -> Vector:
     return shown(ANN, comment, body)
 
 
+def signal_inputs() -> Vector:
+    body = shortest()._replace(inputs=(TASK,), key=b"letter-8", apart=b"second opinion")
+    comment = "Ann calls for what takes the result, by somebody else each time."
+    return shown(ANN, comment, body)
+
+
+def lease_inputs() -> Vector:
+    by_value = Supply(TASK, sha256(RESULT).digest(), len(RESULT), RESULT)
+    by_hash = Supply(TaskId(b"\x43" * 32), sha256(BODY).digest(), len(BODY), None)
+    task = task_id(ANN_ADDRESS, b"letter-8")
+    body = Lease(task, 1, BOB_ADDRESS, 15, 900, None, 0, None, (by_value, by_hash))
+    return shown(ANN, "The lease brings one input and names another.", body)
+
+
 def beat() -> Vector:
     body = Beat(TASK, BOB_ADDRESS, 1, 1, 400)
     return shown(BOB, "Bob is alive and wants another term.", body)
@@ -172,13 +189,30 @@ def testimony() -> Vector:
     return shown(ANN, "Ann says how fast she has found Bob and Cid to be.", body)
 
 
+def fetch() -> Vector:
+    return shown(BOB, "Bob asks Ann for an input.", Fetch(TASK, BOB_ADDRESS))
+
+
+def result() -> Vector:
+    body = Result(TASK, ANN_ADDRESS, Standing.GIVEN, RESULT)
+    return shown(ANN, "Ann gives it.", body)
+
+
+def result_withheld() -> Vector:
+    reason = "it is not for you"
+    body = Result(TASK, ANN_ADDRESS, Standing.WITHHELD, reason=reason)
+    return shown(ANN, "Ann does not give it.", body)
+
+
 VECTORS = {
     "signal": signal,
     "signal_full": signal_full,
+    "signal_inputs": signal_inputs,
     "deposit": deposit,
     "claim": claim,
     "lease": lease,
     "lease_full": lease_full,
+    "lease_inputs": lease_inputs,
     "beat": beat,
     "beat_full": beat_full,
     "done": done,
@@ -186,4 +220,7 @@ VECTORS = {
     "release": release,
     "cancel": cancel,
     "testimony": testimony,
+    "fetch": fetch,
+    "result": result,
+    "result_withheld": result_withheld,
 }

@@ -7,6 +7,7 @@ may change at any time; scripts use ``--json``.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nestmate.cli.documents import bytes_of
 from nestmate.cli.output import show_fields, show_lines, show_table
 from nestmate.cli.reasons import show_reasons, show_task
 
@@ -95,6 +96,9 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         address=lambda r: r["address"],
     ),
     "signal.deposit": lambda answer: show_lines(answer["task"]),
+    "signal.result": lambda answer: show_lines(
+        *bytes_of(answer["result"]).decode(errors="replace").splitlines()
+    ),
     "signal.ls": _table(
         "signals",
         "Nobody needs help.",

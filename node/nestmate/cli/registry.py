@@ -67,6 +67,7 @@ COMMANDS: dict[str, Entry] = {
     "signal ls": Entry("The tasks sensed here, strongest first."),
     "signal authors": Entry("Who asks for help, and what credit they have left."),
     "signal show": Entry("Everything known of one task: its result, and why."),
+    "signal result": Entry("The result of a task, once it is there."),
     "signal reinforce": Entry("Say that you need a task done as well, or still."),
     "signal withdraw": Entry("Cancel a task of your own."),
     "signal tail": Entry(

@@ -29,6 +29,7 @@ _WAITS: Final = {
     "whois": "Asking the network…",
     "skill.find": "Asking the network…",
     "claim.take": "Waiting for a task…",
+    "signal.result": "Waiting for the result…",
     "event.wait": "Waiting for something to happen…",
 }
 
@@ -95,6 +96,7 @@ _OPTION_NAMES = {
     ("invite", "grants"): "grant",
     ("skill.add", "input_schema"): "input-schema",
     ("event.wait", "kinds"): "type",
+    ("signal.deposit", "inputs"): "input",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from nestmate.cli.documents import bytes_of, document_of
 from nestmate.cli.job import Job
+from nestmate.cli.materials import given_of, inputs_of
 from nestmate.cli.shift import LOST, PAUSE_SECONDS, Lease, Shift
 from nestmate.client import Cord
 from nestmate.errors import NodeError, TimedOutError, UsageError
@@ -116,11 +117,16 @@ class Slot:
             return False
         news = {"slot": self._number} if shift.trade.slots > 1 else {}
         shift.tell(what="took", task=lease.task, generation=lease.generation, **news)
+        with inputs_of(claim) as inputs:
+            return self._run(lease, {**self._environment(claim), **inputs})
+
+    def _run(self, lease: Lease, environment: Mapping[str, str]) -> bool:
+        shift, claim = self._shift, lease.claim
         try:
             job = Job(
                 shift.trade.command,
-                bytes_of(claim["body"]),
-                self._environment(claim),
+                given_of(claim),
+                environment,
                 partial=bytes_of(claim["partial"]),
                 grace_seconds=shift.trade.grace_seconds,
             )
@@ -181,7 +187,8 @@ class Slot:
         if data is None:
             self._fail(lease, f"the output is larger than {RESULT_BYTES_MAX} bytes")
             return
-        wish = {"task": lease.task, "result": document_of(data) if data else None}
+        result = document_of(data) if data else None
+        wish = {"task": lease.task, "result": result, "parts": not data}
         try:
             self._shift.ask_patiently("claim.done", wish)
         except LOST as lost:

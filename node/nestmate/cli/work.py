@@ -68,11 +68,13 @@ SLOTS_MAX: Final = 32
 def work(arguments: Arguments, /, command: tuple[str, ...], **options: Any) -> None:
     """Do tasks of SKILL by running COMMAND on each, until interrupted.
 
-    Write `--` before COMMAND. It finds the task's input on standard input, and
-    NESTMATE_TASK, NESTMATE_GENERATION (the fence), NESTMATE_SKILL, NESTMATE_ISSUER,
-    NESTMATE_SLOT, NESTMATE_PARTIAL (a file for partial results) and NESTMATE_HOME in
-    its environment. Its output is the result. If it fails, the task opens again for
-    others. If the task is lost, or the worker stopped, it is ended with all it started.
+    Write `--` before COMMAND. It finds the task's body on standard input, or without
+    one the results the task takes, and NESTMATE_TASK, NESTMATE_GENERATION (the fence),
+    NESTMATE_SKILL, NESTMATE_ISSUER, NESTMATE_SLOT, NESTMATE_PARTIAL (a file for partial
+    results), NESTMATE_INPUTS (a file of the results the task takes) and NESTMATE_HOME
+    in its environment. Its output is the result, or, if it says nothing and has split
+    the task, what the parts come to. If it fails, the task opens again for others. If
+    the task is lost, or the worker stopped, it is ended with all it started.
     """
     if not arguments.divided:
         raise UsageError(

@@ -92,6 +92,13 @@ class ClaimTake(Request, frozen=True):
     timeout: Timeout = 10.0
 
 
+class ClaimInput(Response, frozen=True):
+    """A result that a task takes."""
+
+    task: Annotated[str, Meta(description="Whose result it is (task1…).")]
+    result: Document
+
+
 class Claim(Response, frozen=True):
     """One lease held by this node; ``generation`` is the fence that goes with it."""
 
@@ -107,6 +114,10 @@ class Claim(Response, frozen=True):
         Document, Meta(description="What an earlier holder had achieved, or null.")
     ]
     exclusive: Annotated[bool, Meta(description="Whether it must not run twice.")]
+    inputs: Annotated[
+        list[ClaimInput],
+        Meta(description="The results it takes, in the order asked for."),
+    ]
 
 
 class ClaimList(Request, frozen=True):
@@ -138,6 +149,13 @@ class ClaimDone(Request, frozen=True):
 
     task: TaskText
     result: Document = None
+    parts: Annotated[
+        bool,
+        Meta(
+            description="If it was split: hand in what its parts come to instead, once "
+            "all of them are done."
+        ),
+    ] = False
     timeout: Wait = 0.0
 
 

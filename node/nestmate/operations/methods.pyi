@@ -11,7 +11,13 @@ from nestmate.operations.fields import Done
 from nestmate.operations.friends import Contact, Contacts, Invite, Joined
 from nestmate.operations.peers import Peers
 from nestmate.operations.reasons import Reasons, TaskShown
-from nestmate.operations.signals import Acknowledged, Authors, Deposited, Signals
+from nestmate.operations.signals import (
+    Acknowledged,
+    Authors,
+    Deposited,
+    Signals,
+    TaskResult,
+)
 from nestmate.operations.skills import SkillResults, Skills
 from nestmate.operations.status import Findings, Status, Stopping, Version
 
@@ -94,6 +100,10 @@ class SignalMethods:
         deadline: str = "",
         exclusive: bool = False,
         key: str = "",
+        inputs: Sequence[str] = (),
+        share: bool = False,
+        parent: str = "",
+        apart: str = "",
     ) -> Deposited:
         """Ask whoever has a skill for help with one task."""
 
@@ -107,6 +117,11 @@ class SignalMethods:
 
     def show(self, task: str) -> TaskShown:
         """Everything this node knows of one task: its result, and why."""
+
+    def result(
+        self, task: str, *, issuer: str = "", timeout: float | str = 10.0
+    ) -> TaskResult:
+        """The result of a task, once it is there: yours, or one given to you."""
 
     def reinforce(self, task: str) -> Acknowledged:
         """Say that you need a task done as well, or still."""
@@ -137,7 +152,12 @@ class ClaimMethods:
         """Claim one named task, or the best one of a skill as it comes along."""
 
     def done(
-        self, task: str, *, result: Any = None, timeout: float | str = 0.0
+        self,
+        task: str,
+        *,
+        result: Any = None,
+        parts: bool = False,
+        timeout: float | str = 0.0,
     ) -> Acknowledged:
         """Hand in the result of a task you hold."""
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from nestmate.operations.events import Since
 from nestmate.operations.fields import (
     DURATION_PATTERN,
+    WHO_CHARS_MAX,
     Document,
     Request,
     Response,
@@ -18,11 +19,13 @@ from nestmate.operations.fields import (
     Timeout,
 )
 from nestmate_protocol.limits import (
+    APART_BYTES_MAX,
     CARDS_KNOWN_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_DEFAULT,
     SIGNAL_TTL_SECONDS_DEFAULT,
     SKILL_CHARS_MAX,
+    TASK_INPUTS_MAX,
     TASKS_KNOWN_MAX,
 )
 
@@ -94,6 +97,34 @@ class SignalDeposit(Request, frozen=True):
             max_length=IDEMPOTENCY_KEY_BYTES_MAX,
         ),
     ] = ""
+    inputs: Annotated[
+        tuple[TaskText, ...],
+        Meta(
+            description="A task (task1…) whose result it takes: one of your own, or "
+            "one sensed here and shared. It waits until all inputs exist.",
+            max_length=TASK_INPUTS_MAX,
+        ),
+    ] = ()
+    share: Annotated[
+        bool, Meta(description="Give its result to any agent that asks for it.")
+    ] = False
+    parent: Annotated[
+        str,
+        Meta(
+            description="A task held here (task1…) that this is to be a part of; "
+            "without a key of its own, the same part asked for again is the same task.",
+            max_length=128,
+            extra={"kind": "task"},
+        ),
+    ] = ""
+    apart: Annotated[
+        str,
+        Meta(
+            description="Tasks with the same text here go to different agents, such as "
+            "votes; empty for none.",
+            max_length=APART_BYTES_MAX,
+        ),
+    ] = ""
 
 
 class Deposited(Response, frozen=True):
@@ -121,6 +152,16 @@ class SignalList(Request, frozen=True):
     ] = 100
 
 
+class TaskInput(Response, frozen=True):
+    """A task whose result another one takes."""
+
+    task: Annotated[str, Meta(description="The task id (task1…).")]
+    here: Annotated[
+        bool | None,
+        Meta(description="Whether its result is here; null for others' tasks."),
+    ]
+
+
 class Task(Response, frozen=True):
     """One task as seen from here; what is not known here is null or empty."""
 
@@ -140,7 +181,10 @@ class Task(Response, frozen=True):
     ]
     body: Document
     result: Document
-    reason: Annotated[str, Meta(description="Why it was given back last time.")]
+    reason: Annotated[
+        str,
+        Meta(description="What it waits for, why it ended, or why it was given back."),
+    ]
     deposits: Annotated[int, Meta(description="How many agents need it.")]
     urgency_paid: Annotated[
         float,
@@ -152,6 +196,12 @@ class Task(Response, frozen=True):
             description="What its issuer has left here, in mean signals; null for our "
             "own tasks."
         ),
+    ]
+    inputs: Annotated[
+        list[TaskInput], Meta(description="The tasks whose results it takes.")
+    ]
+    parent: Annotated[
+        str | None, Meta(description="The task it is a part of, if it is ours.")
     ]
 
 
@@ -200,6 +250,31 @@ class SignalShow(Request, frozen=True):
     """Everything this node knows of one task."""
 
     task: TaskText
+
+
+class SignalResult(Request, frozen=True):
+    """The result of a task: our own, or of an agent that gives it to us."""
+
+    task: TaskText
+    issuer: Annotated[
+        str,
+        Meta(
+            description="Whose task it is, an address (nest1…); empty for our own and "
+            "for those sensed here.",
+            max_length=WHO_CHARS_MAX,
+        ),
+    ] = ""
+    timeout: Timeout = 10.0
+
+
+class TaskResult(Response, frozen=True):
+    """What a task came to."""
+
+    task: Annotated[str, Meta(description="The task id (task1…).")]
+    issuer: Annotated[str, Meta(description="Who gave it (nest1…).")]
+    result: Document
+    sha256: Annotated[str, Meta(description="SHA-256 of its bytes, as hex.")]
+    bytes: Annotated[int, Meta(description="How many bytes it has.")]
 
 
 class SignalReinforce(Request, frozen=True):

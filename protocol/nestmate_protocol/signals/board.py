@@ -29,6 +29,7 @@ from nestmate_protocol.signals.claims import (
     Verdict,
 )
 from nestmate_protocol.signals.confirmations import Confirmations
+from nestmate_protocol.signals.dependence import Dependence, same
 from nestmate_protocol.signals.desk import Desk, Parts
 from nestmate_protocol.signals.details import Archive
 from nestmate_protocol.signals.digest import Digest
@@ -46,11 +47,7 @@ from nestmate_protocol.signals.outcomes import Counts, Outcome, Reject, ToAgent
 from nestmate_protocol.signals.parameters import RULE, Rule
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, Signal
-from nestmate_protocol.signals.requests import (
-    Acknowledged,
-    SignalsRequest,
-    TaskStatus,
-)
+from nestmate_protocol.signals.requests import Acknowledged, SignalsRequest, TaskStatus
 from nestmate_protocol.signals.response import Speeds
 from nestmate_protocol.signals.rivals import Rivals
 from nestmate_protocol.signals.shelf import (
@@ -66,6 +63,7 @@ from nestmate_protocol.signals.testimony import Testimony, Witness
 from nestmate_protocol.signals.trail import Able, Trail
 from nestmate_protocol.signals.turnout import Turnout
 from nestmate_protocol.signals.upshots import (
+    UPSHOTS,
     Confirmed,
     DeclinedError,
     Missed,
@@ -82,7 +80,6 @@ SWEEP_MS: Final = 30_000
 _LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIND})
 """Faults no honest author commits; the others come about by haste and late news."""
 _LIE: Final = Reject(Fault.BROKEN_CHAIN, strike=True)
-_UPSHOTS: Final = (Offered, Won, Missed, Unanswered, Confirmed)
 
 
 class Reader(Protocol):
@@ -130,8 +127,7 @@ class Board:
         outside: Outside,
     ) -> None:
         """``incarnation`` is 16 fresh bytes per boot."""
-        self._me = me
-        self._network = network
+        self._me, self._network = me, network
         self._reader = outside.reader
         self._trust = outside.trust
         rule = outside.rule
@@ -149,11 +145,12 @@ class Board:
         self._worker = worker = Worker(pen, rule)
         self._rivals = rivals = Rivals(me, rule)
         self._orphans = Orphans(pen, field, worker, rivals, speeds=speeds, rule=rule)
+        self._dependence = Dependence(pen, field, self._issuer, worker)
         judge = Judge(
             me,
             speeds,
             trust=outside.trust,
-            engaged=worker.is_engaged,
+            engaged=self._dependence.apart.engaged,
             opening=rivals.opening,
             rule=rule,
         )
@@ -173,6 +170,7 @@ class Board:
             self._digest,
             self._witness,
             self.liars,
+            self._dependence,
         )
         self._sweep_ms: int | None = None
         parts = Parts(
@@ -187,6 +185,7 @@ class Board:
             confirmations=self._confirmations,
             archive=archive,
             liars=self.liars,
+            dependence=self._dependence,
         )
         self._desk = Desk(parts, outside.entropy)
 
@@ -200,9 +199,10 @@ class Board:
         claims = [read_claim(v) for _, v in self._reader.scan(CLAIM_PREFIX)]
         self.liars.recall(self._reader.scan(PROOF_PREFIX))
         recall(self._speeds, (v for _, v in self._reader.scan(SPEED_PREFIX)))
+        self._dependence.recall(self._reader.scan)
         steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
         self._orphans.start(now)
-        return self._settle(steps, now)
+        return self._settle(steps + self._dependence.start(now), now)
 
     def ask(self, request: int, body: SignalsRequest, now: Moment) -> list[Outcome]:
         """A local agent's request; its ``Reply`` comes now or later."""
@@ -218,6 +218,7 @@ class Board:
         """Nobody waits for this request's answer any more."""
         self._takers.abandon(request)
         self._confirmations.abandon(request)
+        self._dependence.wishes.abandon(request)
         return self._settle([], now)
 
     def admit(
@@ -229,7 +230,7 @@ class Board:
         *,
         straight: bool = True,
     ) -> list[Outcome]:
-        """A verified record of any of the ten kinds, signed by a device of ``author``.
+        """A verified record of the subject, signed by a device of ``author``.
 
         ``straight`` if its author's own node brought it, and to nobody but this one.
         Never raises; what is wrong with it comes back as ``Reject``.
@@ -244,7 +245,8 @@ class Board:
         self._silence.ends(address)
         self.liars.greet(now)
         steps = self._worker.agent_up(address, now)
-        return self._settle(steps + self._orphans.agent_up(address, now), now)
+        steps += self._orphans.agent_up(address, now)
+        return self._settle(steps + self._dependence.agent_up(address, now), now)
 
     def greeting(
         self, now: Moment, skills: Collection[str] | None = None
@@ -318,7 +320,7 @@ class Board:
                 record = open_record(step.record, self._network)
                 more = self._admit(record, self._me, step.age_ms, now, straight=True)
                 waiting += reversed(more)
-            elif isinstance(step, _UPSHOTS):
+            elif isinstance(step, UPSHOTS):
                 waiting += reversed(self._hand_over(step, now))
             else:
                 outcomes.append(step)
@@ -330,6 +332,7 @@ class Board:
             case Offered():
                 return self._takers.offered(task, now)
             case Won():
+                self._dependence.apart.won(task)
                 return self._takers.won(task, now)
             case Unanswered(_, issuer):
                 self._silence.falls(issuer)
@@ -342,10 +345,13 @@ class Board:
             case Missed(_, reason):
                 no = Refusal(Code.CONFLICT, f"The claim was lost: {reason}.")
                 told = self._confirmations.answer(task, no)
+                told += self._dependence.missed(task)
                 return told + self._takers.missed(task, reason, now)
             case Confirmed():
                 fence = self._worker.settled.get(task.raw, 0)
                 return self._confirmations.answer(task, Acknowledged(task, fence))
+            case _:
+                return self._dependence.told(upshot, now)
 
     def _admit(
         self,
@@ -374,7 +380,7 @@ class Board:
         self, record: Record, author: Address, age_ms: int, now: Moment
     ) -> list[Step]:
         signal = Signal.read(record.fields)
-        _same(signal.issuer, author)
+        same(signal.issuer, author)
         if author.raw == self._me.raw:
             return []
         lie = self.liars.note(record, signal.link, author, now)
@@ -395,7 +401,7 @@ class Board:
     ) -> list[Step]:
         """A worker speaks: to us of a task of ours, or to its rivals."""
         word = WORDS[heard.record.kind](heard.record.fields)
-        _same(word.worker, author)
+        same(word.worker, author)
         raw = word.task.raw
         known = self._field.get(word.task) is not None or raw in self._worker.claims
         if raw not in self._issuer.tasks and (known or not straight):
@@ -432,7 +438,7 @@ class Board:
         match record.kind:
             case Kind.DEPOSIT:
                 deposit = Deposit.read(fields)
-                _same(deposit.depositor, author)
+                same(deposit.depositor, author)
                 lie = self.liars.note(record, deposit.link, author, now)
                 if lie:
                     return [_LIE, *lie]
@@ -453,11 +459,11 @@ class Board:
                 return self._told(author, cancel.task, life)
             case Kind.TESTIMONY:
                 testimony = Testimony.read(fields)
-                _same(testimony.author, author)
+                same(testimony.author, author)
                 self._witness.heard(testimony)
                 return []
             case _:
-                raise RemoteError(Fault.UNKNOWN_KIND, record.kind.value)
+                return self._dependence.admit(record.kind, fields, author)
 
     def _leased(
         self, lease: Lease, author: Address, now: Moment, *, straight: bool
@@ -483,14 +489,11 @@ class Board:
             skill, holder = cell.signal.skill, receipt.holder
             steps.append(learn(self._speeds, holder, skill, size, seconds))
             self._takers.reconsider(skill, now)
-        return steps
+        more = self._dependence.heard(receipt.task, author, now) if news else []
+        return steps + more
 
     def _told(self, author: Address, task: TaskId, life: Life) -> list[Step]:
         """What an author says of a task goes only as far as it is the issuer."""
-        self._field.tell(author, task, life)
+        if author != self._me:  # ours may be said to one worker only
+            self._field.tell(author, task, life)
         return self._worker.told(author, task, life)
-
-
-def _same(named: Address, author: Address) -> None:
-    if named.raw != author.raw:
-        raise RemoteError(Fault.NOT_ENTITLED, "signed by another than it names")

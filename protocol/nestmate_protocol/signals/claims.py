@@ -8,9 +8,9 @@ escapes from foreign bytes. Who may sign what is judged elsewhere.
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from hashlib import sha256
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from nestmate_protocol.codec import Fields
+from nestmate_protocol.codec import Encodable, Fields
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import ID_BYTES, Address, TaskId
 from nestmate_protocol.limits import (
@@ -20,6 +20,7 @@ from nestmate_protocol.limits import (
     RESULT_BYTES_MAX,
     SIZE_CODE_MAX,
     TASK_BODY_BYTES_MAX,
+    TASK_INPUTS_MAX,
 )
 from nestmate_protocol.records import Kind
 from nestmate_protocol.signals.records import (
@@ -72,6 +73,37 @@ class Claim:
         )
 
 
+class Supply(NamedTuple):
+    """An input of a task: the result of another one, by value or to be fetched.
+
+    ``digest`` is its SHA-256, ``size`` its bytes; ``data`` None is for fetching.
+    """
+
+    task: TaskId
+    digest: bytes
+    size: int
+    data: bytes | None
+
+
+def supply_rows(supplies: tuple[Supply, ...]) -> list[Encodable]:
+    """Inputs as rows of a record."""
+    return [[s.task.raw, s.digest, s.size, s.data] for s in supplies]
+
+
+def read_supplies(fields: Fields, key: int) -> tuple[Supply, ...]:
+    """The inputs in a field; one that is not its hash is refused."""
+    return tuple(map(_supply, fields.rows(key, TASK_INPUTS_MAX)))
+
+
+def _supply(fields: Fields) -> Supply:
+    data = fields.octets_or(3, None, 0, RESULT_BYTES_MAX)
+    digest = fields.octets(1, ID_BYTES, ID_BYTES)
+    size = fields.integer(2, 0, RESULT_BYTES_MAX)
+    if data is not None and (len(data) != size or sha256(data).digest() != digest):
+        raise RemoteError(Fault.BAD_FIELD, "an input is not what its hash says")
+    return Supply(fields.identifier(0, TaskId), digest, size, data)
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The issuer gives a task to a holder for a while; it denies it to all others.
@@ -79,7 +111,7 @@ class Lease:
     ``generation`` is the fence. ``lease_seconds`` counts from the message that asked
     for it: the claim, or the beat whose ``n`` is ``renewal``. ``body`` is there for
     the holder when the signal did not carry it, ``partial`` is what an earlier holder
-    had achieved when it gave the task back.
+    had achieved when it gave the task back, ``inputs`` the results it is to work on.
     """
 
     kind: ClassVar[Kind] = Kind.LEASE
@@ -92,6 +124,7 @@ class Lease:
     body: bytes | None
     renewal: int
     partial: bytes | None = None
+    inputs: tuple[Supply, ...] = ()
 
     def fields(self) -> Body:
         """The map to be signed."""
@@ -105,6 +138,7 @@ class Lease:
                 6: self.body,
                 7: self.renewal,
                 8: self.partial,
+                9: supply_rows(self.inputs) or None,
             }
         )
 
@@ -120,6 +154,7 @@ class Lease:
             body=fields.octets_or(6, None, 0, TASK_BODY_BYTES_MAX),
             renewal=fields.integer(7, 0, COUNT_MAX),
             partial=fields.octets_or(8, None, 0, RESULT_BYTES_MAX),
+            inputs=read_supplies(fields, 9),
         )
 
 

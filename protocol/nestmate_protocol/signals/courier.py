@@ -38,6 +38,9 @@ class Courier:
     def __repr__(self) -> str:
         return f"<Courier with {len(self._parcels)}>"
 
+    def __len__(self) -> int:
+        return len(self._parcels)
+
     def get(self, task: TaskId) -> Parcel | None:
         """The parcel about a task."""
         return self._parcels.get(task.raw)

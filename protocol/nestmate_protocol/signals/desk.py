@@ -16,6 +16,7 @@ from nestmate_protocol.codec import plain
 from nestmate_protocol.effects import Reply
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import (
+    APART_BYTES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_MAX,
     LEASE_SECONDS_MIN,
@@ -23,10 +24,13 @@ from nestmate_protocol.limits import (
     RESULT_BYTES_MAX,
     SIGNAL_TTL_SECONDS_MAX,
     TASK_BODY_BYTES_MAX,
+    TASK_INPUTS_MAX,
 )
 from nestmate_protocol.signals.confirmations import Confirmations
+from nestmate_protocol.signals.dependence import Dependence
 from nestmate_protocol.signals.details import Archive
 from nestmate_protocol.signals.emitter import Emitter
+from nestmate_protocol.signals.family import part_key
 from nestmate_protocol.signals.field import Field, Stage
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.levels import (
@@ -39,7 +43,12 @@ from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.outcomes import Listen, ToAgent, ToTopic
 from nestmate_protocol.signals.pen import Pen
-from nestmate_protocol.signals.records import Deposit, TaskClass, is_skill_name
+from nestmate_protocol.signals.records import (
+    Deposit,
+    TaskClass,
+    is_skill_name,
+    task_id,
+)
 from nestmate_protocol.signals.requests import (
     Acknowledged,
     AuthorViews,
@@ -64,7 +73,7 @@ from nestmate_protocol.signals.requests import (
     WithdrawTask,
 )
 from nestmate_protocol.signals.response import Speeds
-from nestmate_protocol.signals.shelf import Order
+from nestmate_protocol.signals.shelf import Order, Source
 from nestmate_protocol.signals.takers import Takers
 from nestmate_protocol.signals.upshots import Step, busy, conflict, invalid, unknown
 from nestmate_protocol.signals.views import (
@@ -75,6 +84,7 @@ from nestmate_protocol.signals.views import (
     sensed_view,
 )
 from nestmate_protocol.signals.worker import Worker
+from nestmate_protocol.signals.yields import AwaitResult
 
 _KEY_BYTES = 16
 _TOO_SOON = "Your signals come too fast."
@@ -95,6 +105,7 @@ class Parts:
     confirmations: Confirmations
     archive: Archive
     liars: Liars
+    dependence: Dependence
 
 
 class Desk:
@@ -112,6 +123,8 @@ class Desk:
         match body:
             case DepositTask():
                 return self._deposit(request, body, now)
+            case AwaitResult():
+                return self._parts.dependence.wishes.ask(request, body, now)
             case ListSignals():
                 return [Reply(request, TaskViews(self._list(body, now)))]
             case ShowTask(task):
@@ -142,10 +155,41 @@ class Desk:
                 assert_never(body)
 
     def _deposit(self, request: int, body: DepositTask, now: Moment) -> list[Step]:
-        key = body.key or self._entropy(_KEY_BYTES)
+        parts, key = self._parts, body.key or self._entropy(_KEY_BYTES)
         order = _order(body, key, now)
-        task, steps = self._parts.issuer.deposit(order, now)
+        if body.parent is not None:
+            order = replace(order, key=part_key(body.parent, body))
+        known = parts.issuer.tasks.get(task_id(parts.pen.me, order.key).raw)
+        if known is not None and known.order.parent is not None:
+            order = replace(order, parent=known.order.parent)
+        else:
+            order = replace(order, parent=parts.dependence.family.parent(body))
+        order = replace(order, inputs=self._sources(body.inputs, order.key))
+        task, steps = parts.issuer.deposit(order, now)
+        parts.dependence.family.adopted(parts.issuer.tasks[task.raw], now)
+        steps += parts.dependence.flow.begin(task, now)
         return [Listen(order.skill), *steps, Reply(request, Deposited(task))]
+
+    def _sources(self, tasks: tuple[TaskId, ...], key: bytes) -> tuple[Source, ...]:
+        """Where results are to come from; DeclinedError for what is not known here."""
+        parts, sources = self._parts, dict[bytes, Source]()
+        if len(tasks) > TASK_INPUTS_MAX:
+            raise invalid(f"A task takes at most {TASK_INPUTS_MAX} inputs.")
+        known = parts.issuer.tasks.get(task_id(parts.pen.me, key).raw)
+        if known is not None and tuple(s.task for s in known.order.inputs) == tasks:
+            return known.order.inputs
+        for task in tasks:
+            cell = parts.field.get(task)
+            if task.raw in parts.issuer.tasks:
+                sources[task.raw] = Source(task, parts.pen.me)
+            elif cell is not None:
+                sources[task.raw] = Source(task, cell.signal.issuer)
+            else:
+                raise unknown(
+                    f"The input {task.short} is no task known here.",
+                    "An input is a task of your own, or one of `nestmate signal ls`.",
+                )
+        return tuple(sources.values())
 
     def _list(self, body: ListSignals, now: Moment) -> tuple[TaskView, ...]:
         cells = self._parts.field
@@ -166,7 +210,9 @@ class Desk:
         own = parts.issuer.tasks.get(task.raw)
         claim = parts.worker.claims.get(task.raw)
         if own is not None:
-            return own_view(own, parts.pen.me, cell, ageing, now)
+            missing = parts.issuer.stock.missing(own) if own.waits else ()
+            me = parts.pen.me
+            return own_view(own, me, cell, ageing, now, missing=missing)
         if cell is not None:
             left = parts.field.credits.left(cell.signal.issuer, now.mono_ms)
             return sensed_view(cell, claim, left, ageing, now)
@@ -208,6 +254,8 @@ class Desk:
         if own is not None:
             if own.status != TaskStatus.OPEN:
                 raise conflict(f"The task is {own.status.value} already.")
+            if own.waits:
+                raise conflict("The task waits for its inputs; nobody can do it yet.")
             steps = parts.emitter.again(task, now)
             if steps is None:
                 raise busy(_TOO_SOON, "Try again in a few seconds.")
@@ -247,6 +295,7 @@ class Desk:
             tuple(
                 claim_view(worker.claims[raw], tenure, now)
                 for raw, tenure in worker.tenures.items()
+                if worker.claims[raw].is_whole
             )
         )
 
@@ -272,8 +321,13 @@ class Desk:
                 "Put the result where it can be fetched, and return where that is.",
             )
         worker = self._parts.worker
-        fence, steps = worker.finish(body.task, body.result, now)
-        steps += self._parts.orphans.finished(body.task, now)
+        family = self._parts.dependence.family
+        gathered = family.gather(body.task, now) if body.parts else None
+        if gathered is not None:
+            fence, steps = worker.claims[body.task.raw].generation, gathered
+        else:
+            fence, steps = worker.finish(body.task, body.result, now)
+            steps += self._parts.orphans.finished(body.task, now)
         if body.wait_seconds > 0 and body.task.raw in worker.claims:
             wait = self._parts.confirmations.wait
             wait(request, body.task, body.wait_seconds, now)
@@ -299,6 +353,8 @@ def _order(body: DepositTask, key: bytes, now: Moment) -> Order:
         )
     if len(key) > IDEMPOTENCY_KEY_BYTES_MAX:
         raise invalid(f"A key takes at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes.")
+    if len(body.apart) > APART_BYTES_MAX:
+        raise invalid(f"`apart` takes at most {APART_BYTES_MAX} bytes.")
     level = level_of(urgency_code(body.urgency))
     ttl_seconds = body.ttl_seconds or level.ttl_seconds
     if not 1 <= ttl_seconds <= SIGNAL_TTL_SECONDS_MAX:
@@ -321,4 +377,6 @@ def _order(body: DepositTask, key: bytes, now: Moment) -> Order:
         task_class=TaskClass.EXCLUSIVE if body.exclusive else TaskClass.NORMAL,
         body=body.body,
         created_ms=now.wall_ms,
+        shared=body.shared,
+        apart=body.apart,
     )

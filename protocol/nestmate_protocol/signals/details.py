@@ -148,6 +148,8 @@ def _why(
 
 
 def _open_why(own: OwnTask, telling: TellingView | None) -> str:
+    if own.waits:
+        return "Waiting: it takes results that are not there yet."
     if telling is None or (telling.said == 0 and not telling.topic):
         return "Open: not said yet; other signals of yours go first."
     again = (

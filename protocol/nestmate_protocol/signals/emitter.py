@@ -215,7 +215,7 @@ def _signal(pen: Pen, own: OwnTask, open_ms: int, now: Moment, link: Link) -> Si
         skill=order.skill,
         urgency_code=order.urgency_code,
         size_code=order.size_code,
-        ttl_seconds=order.ttl_seconds,
+        ttl_seconds=max(1, order.ttl_seconds - own.waited_ms // 1_000),
         task_class=order.task_class,
         lease_seconds=order.lease_seconds,
         link=link,
@@ -227,4 +227,6 @@ def _signal(pen: Pen, own: OwnTask, open_ms: int, now: Moment, link: Link) -> Si
         open_ms=open_ms,
         half_life_seconds=order.half_life_seconds,
         deadline_ms=order.deadline_ms,
+        inputs=tuple(source.task for source in order.inputs),
+        apart=order.apart,
     )

@@ -8,7 +8,7 @@ falls silent waits for it and is given to nobody else. The issuer knows no peer 
 nothing of who works at the other end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -26,6 +26,7 @@ from nestmate_protocol.limits import (
     TASKS_OWN_MAX,
 )
 from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.apart import had_another
 from nestmate_protocol.signals.claims import (
     Beat,
     Cancel,
@@ -48,8 +49,9 @@ from nestmate_protocol.signals.records import TaskClass, task_id
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.signals.response import Speeds
 from nestmate_protocol.signals.shelf import Order, OwnTask, task_key, write_task
+from nestmate_protocol.signals.stock import Stock
 from nestmate_protocol.signals.testimony import Witness
-from nestmate_protocol.signals.upshots import Step, busy, conflict, unknown
+from nestmate_protocol.signals.upshots import Over, Step, busy, conflict, unknown
 
 BELIEVED_DOUBLINGS = 1
 """How much faster than seen here a worker may say it has worked."""
@@ -90,6 +92,7 @@ class Issuer:
         witness: Witness,
     ) -> None:
         self.tasks: dict[bytes, OwnTask] = {}
+        self.stock = Stock(self.tasks)
         self._pen = pen
         self._field = field
         self._speeds = speeds
@@ -105,7 +108,7 @@ class Issuer:
         steps: list[Step] = []
         for own in sorted(tasks, key=lambda own: (own.order.created_ms, own.task)):
             self.tasks[own.task.raw] = own
-            run = self._runs[own.task.raw] = _run(own.order, now)
+            run = self._runs[own.task.raw] = _run(own, now)
             if own.status in {_DONE, _CANCELLED}:
                 self._closed[own.task.raw] = None
                 continue
@@ -113,14 +116,15 @@ class Issuer:
             if own.status == _GRANTED:
                 lease_ms = own.order.lease_seconds * 1_000
                 self._extend(own.task, replace(run, lease_ms=lease_ms), now)
-            else:
+            elif not own.waits:
                 steps += self._emitter.call(own, run.opened_ms, now, paid=True)
         return steps
 
     def deposit(self, order: Order, now: Moment) -> tuple[TaskId, list[Step]]:
         """Open a task, or find that the very same was asked for before.
 
-        Raises DeclinedError if its key is taken or there is no room.
+        One that takes inputs is kept until ``call``. Raises DeclinedError if its key is
+        taken or there is no room.
         """
         task = task_id(self._pen.me, order.key)
         known = self.tasks.get(task.raw)
@@ -133,10 +137,22 @@ class Issuer:
             return task, []
         steps = self._make_room()
         own = self.tasks[task.raw] = OwnTask(task, order, _OPEN, 1)
-        run = self._runs[task.raw] = _run(order, now)
+        run = self._runs[task.raw] = _run(own, now)
         self._alarms.set((_END, task.raw), run.end_ms)
         steps.append(_save(own))
+        if own.waits:
+            return task, steps
         return task, steps + self._emitter.call(own, run.opened_ms, now, paid=False)
+
+    def call(self, task: TaskId, now: Moment) -> list[Step]:
+        """The inputs of a task are all here: its time as an open one begins."""
+        own, run = self.tasks[task.raw], self._runs[task.raw]
+        opened_ms = own.order.created_ms + max(1, now.mono_ms - run.opened_ms)
+        own = self.tasks[task.raw] = replace(own, opened_ms=opened_ms)
+        self._runs[task.raw] = replace(run, opened_ms=now.mono_ms)
+        event = task_event("task.opened", own, self._pen.me)
+        called = self._emitter.call(own, now.mono_ms, now, paid=False)
+        return [_save(own), *called, event]
 
     def withdraw(self, task: TaskId) -> list[Step]:
         """Cancel an own task; DeclinedError if there is none or it is done."""
@@ -145,7 +161,7 @@ class Issuer:
             raise unknown("No task of yours has this id.", "See `nestmate signal ls`.")
         if own.status == _DONE:
             raise conflict("The task is done; its result is in `nestmate signal show`.")
-        return [] if own.status == _CANCELLED else self._cancel(own, "withdrawn")
+        return [] if own.status == _CANCELLED else self.cancel(own, "withdrawn")
 
     def claimed(self, claim: Claim, now: Moment) -> list[Step]:
         """A worker wants a task: the first valid claim gets the lease."""
@@ -153,6 +169,9 @@ class Issuer:
         seen = claim.generation
         if own is None or not (_is_open(own, seen) or _went_on(own, seen)):
             return self._answer(claim.task, claim.worker, claim.generation, now)
+        if had_another(self.tasks, own, claim.worker):
+            over = self._pen.sign(Cancel(own.task, seen))
+            return [ToAgent(claim.worker, over.data)]
         own = replace(own, generation=seen)
         run = replace(self._runs[own.task.raw], estimate_ms=claim.estimate_ms)
         seconds = min(own.order.lease_seconds, claim.lease_seconds_max)
@@ -169,7 +188,8 @@ class Issuer:
         self._emitter.hush(own.task)
         life = granted(own.task, own.generation, worker)
         self._field.tell(self._pen.me, own.task, life)
-        lease = self._pen.sign(self._lease(own, worker, now)).data
+        bare = _bare_lease(own, worker, self._runs[own.task.raw], now)
+        lease = self._pen.sign(bare).data
         _retire(self._digest, self._emitter, own, lease, now)
         return [
             _save(own),
@@ -194,7 +214,8 @@ class Issuer:
         if beat.n <= run.renewal:
             return []
         self._extend(own.task, replace(run, renewal=beat.n), now)
-        lease = self._pen.sign(self._lease(own, beat.worker, now))
+        run = self._runs[own.task.raw]
+        lease = self._pen.sign(_bare_lease(own, beat.worker, run, now))
         return [ToAgent(beat.worker, lease.data)]
 
     def finished(self, result: Done, now: Moment) -> list[Step]:
@@ -231,6 +252,7 @@ class Issuer:
             *([_learn(self._speeds, own, worker)] if held else []),
             task_event("task.done", own, self._pen.me),
             ToAgent(worker, receipt),
+            Over(own.task),
         ]
 
     def released(self, release: Release, now: Moment) -> list[Step]:
@@ -254,7 +276,7 @@ class Issuer:
             if kind == _LAPSE and own.holder:
                 steps += self._lapse(own, own.holder, now)
             elif kind == _END and (own.status == _OPEN or exclusive):
-                steps += self._cancel(own, NOBODY)
+                steps += self.cancel(own, NOBODY)
         return steps
 
     def next_wakeup(self) -> int | None:
@@ -271,7 +293,7 @@ class Issuer:
     def _reopen(self, own: OwnTask, reason: str, now: Moment) -> list[Step]:
         """Open the next generation, unless time is up; the last holder's is over."""
         if self._runs[own.task.raw].end_ms <= now.mono_ms:
-            return self._cancel(own, NOBODY)
+            return self.cancel(own, NOBODY)
         last, generation = own.holder, own.generation
         own = self.tasks[own.task.raw] = replace(
             own, status=_OPEN, generation=generation + 1, holder=None, reason=reason
@@ -286,7 +308,8 @@ class Issuer:
         steps += self._emitter.call(own, opened_ms, now, paid=True)
         return [*steps, task_event("task.reopened", own, self._pen.me)]
 
-    def _cancel(self, own: OwnTask, reason: str) -> list[Step]:
+    def cancel(self, own: OwnTask, reason: str) -> list[Step]:
+        """A live task is over without a result; its holder is told to stop."""
         holder, audience = own.holder, self._emitter.audience(own.task)
         own = self.tasks[own.task.raw] = replace(own, status=_CANCELLED, reason=reason)
         self._digest.drop(own.task)
@@ -305,6 +328,7 @@ class Issuer:
         return [
             *steps,
             task_event("task.cancelled", own, self._pen.me),
+            Over(own.task),
         ]
 
     def _answer(
@@ -336,27 +360,16 @@ class Issuer:
 
     def _grant(self, own: OwnTask, asker: Address, now: Moment) -> bytes:
         """The lease as its holder needs it, or as anybody else may see it."""
-        lease = self._lease(own, own.holder or asker, now)
+        run = self._runs[own.task.raw]
+        lease = _bare_lease(own, own.holder or asker, run, now)
         body = own.order.body
         if asker == own.holder:
             sent = body if len(body) > TASK_INLINE_BODY_BYTES_MAX else None
-            fits = len(sent or b"") + len(own.partial or b"") <= TASK_BODY_BYTES_MAX
-            lease = replace(lease, body=sent, partial=own.partial if fits else None)
+            room = TASK_BODY_BYTES_MAX - len(sent or b"")
+            partial = own.partial if len(own.partial or b"") <= room else None
+            supplies = self.stock.supplies(own, room - len(partial or b""))
+            lease = replace(lease, body=sent, partial=partial, inputs=supplies)
         return self._pen.sign(lease).data
-
-    def _lease(self, own: OwnTask, holder: Address, now: Moment) -> Lease:
-        """The bare lease, with the seconds that are left of it."""
-        run = self._runs[own.task.raw]
-        left = -(-(run.until_ms - now.mono_ms) // 1_000)
-        return Lease(
-            task=own.task,
-            generation=own.generation,
-            holder=holder,
-            lease_seconds=max(LEASE_SECONDS_MIN, left),
-            estimate_ms=run.estimate_ms,
-            body=None,
-            renewal=run.renewal,
-        )
 
     def _extend(self, task: TaskId, run: Run, now: Moment) -> None:
         """Start a lease term now."""
@@ -371,15 +384,18 @@ class Issuer:
         self._closed[own.task.raw] = None
 
     def _make_room(self) -> list[Step]:
-        """Forget the oldest closed tasks beyond what is kept; DeclinedError if full."""
+        """Forget the oldest closed tasks beyond what is kept; DeclinedError if full.
+
+        Those whose results are still taken stay.
+        """
         writes: list[tuple[bytes, None]] = []
-        while self._closed and (
-            len(self._closed) > TASKS_FINISHED_KEPT_MAX
-            or len(self.tasks) >= TASKS_OWN_MAX
-        ):
-            raw = next(iter(self._closed))
-            del self._closed[raw], self.tasks[raw], self._runs[raw]
-            writes.append((task_key(TaskId(raw)), None))
+        if _is_crowded(self._closed, self.tasks):
+            needed = self.stock.needed()
+            for raw in [raw for raw in self._closed if raw not in needed]:
+                if not _is_crowded(self._closed, self.tasks):
+                    break
+                del self._closed[raw], self.tasks[raw], self._runs[raw]
+                writes.append((task_key(TaskId(raw)), None))
         if len(self.tasks) >= TASKS_OWN_MAX:
             raise busy(
                 f"You have {TASKS_OWN_MAX} tasks open.", "Withdraw some, or wait."
@@ -387,12 +403,31 @@ class Issuer:
         return [Save(tuple(writes), durable=False)] if writes else []
 
 
-def _run(order: Order, now: Moment) -> Run:
-    opened_ms = now.mono_ms - max(0, now.wall_ms - order.created_ms)
-    end_ms = opened_ms + order.ttl_seconds * 1_000
+def _is_crowded(closed: Sized, tasks: Sized) -> bool:
+    return len(closed) > TASKS_FINISHED_KEPT_MAX or len(tasks) >= TASKS_OWN_MAX
+
+
+def _run(own: OwnTask, now: Moment) -> Run:
+    order = own.order
+    created_ms = now.mono_ms - max(0, now.wall_ms - order.created_ms)
+    end_ms = created_ms + order.ttl_seconds * 1_000
     if order.deadline_ms:
         end_ms = min(end_ms, now.mono_ms + order.deadline_ms - now.wall_ms)
-    return Run(opened_ms, end_ms)
+    return Run(min(now.mono_ms, created_ms + own.waited_ms), end_ms)
+
+
+def _bare_lease(own: OwnTask, holder: Address, run: Run, now: Moment) -> Lease:
+    """A lease as anybody may see it, with the seconds that are left of it."""
+    left = -(-(run.until_ms - now.mono_ms) // 1_000)
+    return Lease(
+        task=own.task,
+        generation=own.generation,
+        holder=holder,
+        lease_seconds=max(LEASE_SECONDS_MIN, left),
+        estimate_ms=run.estimate_ms,
+        body=None,
+        renewal=run.renewal,
+    )
 
 
 def _measured_ms(own: OwnTask, declared_ms: int, now: Moment) -> int:
@@ -418,13 +453,15 @@ def _retire(
 
 
 def _is_open(own: OwnTask, generation: int) -> bool:
-    return own.status == _OPEN and own.generation == generation
+    return own.status == _OPEN and not own.waits and own.generation == generation
 
 
 def _went_on(own: OwnTask, generation: int) -> bool:
     """Whether workers may have come so far by themselves with an open task."""
     ahead = generation - own.generation
-    alone = own.order.task_class is TaskClass.NORMAL
+    order = own.order
+    alone = order.task_class is TaskClass.NORMAL
+    alone = alone and not order.inputs and not order.apart
     return alone and own.status == _OPEN and 0 <= ahead <= GENERATIONS_AHEAD_MAX
 
 

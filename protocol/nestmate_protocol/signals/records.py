@@ -16,6 +16,7 @@ from nestmate_protocol.codec import Encodable, Fields
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import ID_BYTES, Address, Identifier, RecordId, TaskId
 from nestmate_protocol.limits import (
+    APART_BYTES_MAX,
     DELEGATES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_MAX,
@@ -89,7 +90,7 @@ class Signal(NamedTuple):
     Urgency and size are codes; ``created_ms`` is Unix ms and informative;
     ``open_ms`` is for how long the task had been open when this was signed;
     ``half_life_seconds`` 0 takes the level's; ``deadline_ms`` 0 is none. ``body`` is
-    None where it travels with the lease.
+    None where it travels with the lease. Tasks of one ``apart`` go to different agents.
     """
 
     issuer: Address
@@ -112,6 +113,7 @@ class Signal(NamedTuple):
     schema: RecordId | None = None
     delegates: tuple[Address, ...] = ()
     inputs: tuple[TaskId, ...] = ()
+    apart: bytes = b""
 
     @property
     def kind(self) -> Kind:
@@ -146,6 +148,7 @@ class Signal(NamedTuple):
                 21: [task.raw for task in self.inputs] or None,
                 22: self.generation,
                 23: self.open_ms,
+                24: self.apart or None,
             }
         )
 
@@ -180,6 +183,7 @@ class Signal(NamedTuple):
             schema=fields.identifier_or(16, RecordId, None),
             delegates=_identifiers(fields, 20, Address, DELEGATES_MAX),
             inputs=_identifiers(fields, 21, TaskId, TASK_INPUTS_MAX),
+            apart=fields.octets_or(24, b"", 1, APART_BYTES_MAX),
         )
 
 

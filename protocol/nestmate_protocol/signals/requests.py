@@ -13,6 +13,7 @@ from nestmate_protocol.limits import (
     LEASE_SECONDS_DEFAULT,
     SIGNAL_TTL_SECONDS_DEFAULT,
 )
+from nestmate_protocol.signals.yields import AwaitResult, InputResult, InputView
 
 
 @unique
@@ -31,7 +32,10 @@ class DepositTask:
 
     ``urgency`` 0..1; ``size_seconds`` is the expected work at speed one; ``body`` is
     the task's input; ``exclusive`` tasks are never run twice; ``half_life_seconds``
-    0 takes the level's own. ``deadline_ms`` is Unix ms, 0 for none.
+    0 takes the level's own. ``deadline_ms`` is Unix ms, 0 for none. ``inputs`` are
+    tasks, our own or sensed here, whose results it takes and waits for. The result of a
+    ``shared`` task is given to any agent that asks for it. ``parent`` is a task held
+    here that this is to be a part of. Tasks of one ``apart`` go to different agents.
     """
 
     skill: str
@@ -44,6 +48,10 @@ class DepositTask:
     deadline_ms: int = 0
     exclusive: bool = False
     key: bytes = b""
+    inputs: tuple[TaskId, ...] = ()
+    shared: bool = False
+    parent: TaskId | None = None
+    apart: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,8 @@ class TaskView:
     detail: TaskDetail | None = None
     urgency_paid: float = 0.0
     credit: float | None = None
+    inputs: tuple[InputView, ...] = ()
+    parent: TaskId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +283,8 @@ class ClaimView:
 
     ``partial`` is what an earlier holder had achieved when it gave the task back.
     An ``exclusive`` task has effects that must not happen twice; a ``settled``
-    claim was agreed on among workers, because its issuer is silent.
+    claim was agreed on among workers, because its issuer is silent. ``inputs`` are the
+    results the task takes.
     """
 
     task: TaskId
@@ -287,6 +298,7 @@ class ClaimView:
     partial: bytes = b""
     exclusive: bool = False
     settled: bool = False
+    inputs: tuple[InputResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,12 +441,15 @@ class ReleaseClaim:
 class FinishClaim:
     """The work is done; the result goes to the issuer until it confirms.
 
-    Waits for the issuer's receipt up to ``wait_seconds``, 0 for not at all.
+    With ``parts``, the parts that were made of the task are the work: once all of them
+    are done their results count instead, if there are any parts. Waits for the issuer's
+    receipt up to ``wait_seconds``, 0 for not at all.
     """
 
     task: TaskId
     result: bytes = b""
     wait_seconds: float = 0.0
+    parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +470,7 @@ class Acknowledged:
 
 SignalsRequest = (
     DepositTask
+    | AwaitResult
     | ListSignals
     | ShowTask
     | ListAuthors

@@ -100,7 +100,8 @@ def may_go_on_alone(signal: Signal) -> bool:
 
     One whose effects must not happen twice cannot, nor one whose body has yet to come.
     """
-    return signal.task_class is TaskClass.NORMAL and signal.body is not None
+    alone = not signal.inputs and not signal.apart  # which only the issuer can see to
+    return alone and signal.task_class is TaskClass.NORMAL and signal.body is not None
 
 
 class Rivals:

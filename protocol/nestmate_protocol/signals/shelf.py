@@ -7,12 +7,13 @@ what has to outlive a restart and nothing of what is done with it.
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
-from typing import Final
+from typing import Final, NamedTuple
 
-from nestmate_protocol.codec import Fields, decode, encode
+from nestmate_protocol.codec import Encodable, Fields, decode, encode
 from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
+    APART_BYTES_MAX,
     FRAME_BYTES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_MAX,
@@ -22,8 +23,10 @@ from nestmate_protocol.limits import (
     SIZE_CODE_MAX,
     SKILL_CHARS_MAX,
     TASK_BODY_BYTES_MAX,
+    TASK_INPUTS_MAX,
     URGENCY_CODE_MAX,
 )
+from nestmate_protocol.signals.claims import Supply, read_supplies, supply_rows
 from nestmate_protocol.signals.records import (
     COUNT_MAX,
     GENERATION_MAX,
@@ -40,9 +43,21 @@ SEQUENCE_KEY: Final = b"s/seq"
 _STATUSES: Final = tuple(TaskStatus)
 
 
+class Source(NamedTuple):
+    """A task that another one has to do with, and who issued it."""
+
+    task: TaskId
+    issuer: Address
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a depositor asked for; it does not change any more."""
+    """What a depositor asked for; it does not change any more.
+
+    ``inputs`` are the tasks whose results it takes, ``parent`` the one it is a part of.
+    The result of a ``shared`` task is given to whoever asks; tasks of one ``apart`` go
+    to different holders.
+    """
 
     key: bytes
     skill: str
@@ -55,13 +70,19 @@ class Order:
     task_class: TaskClass
     body: bytes
     created_ms: int
+    inputs: tuple[Source, ...] = ()
+    parent: Source | None = None
+    shared: bool = False
+    apart: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnTask:
     """A task of our own, with what its issuer must not forget.
 
-    ``granted_ms`` is Unix ms; ``partial`` is what a holder that gave up had achieved.
+    ``granted_ms`` and ``opened_ms`` are Unix ms; the latter is when all inputs were
+    there, 0 before and for a task without. ``partial`` is what a holder that gave up
+    had achieved.
     """
 
     task: TaskId
@@ -74,6 +95,19 @@ class OwnTask:
     measured_ms: int = 0
     reason: str = ""
     partial: bytes | None = None
+    opened_ms: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not called out yet, because an input is missing."""
+        return bool(
+            self.order.inputs and not self.opened_ms and self.status == TaskStatus.OPEN
+        )
+
+    @property
+    def waited_ms(self) -> int:
+        """For how long it waited for its inputs."""
+        return max(0, self.opened_ms - self.order.created_ms) if self.opened_ms else 0
 
 
 @unique
@@ -89,7 +123,8 @@ class HeldClaim:
     """A lease of this node, or the result that its issuer has not confirmed yet.
 
     ``finished_ms`` is Unix ms. A ``settled`` claim was agreed on among workers while
-    the issuer was silent; ``estimate_ms`` is how long the work was thought to take.
+    the issuer was silent; ``estimate_ms`` is how long the work was thought to take. A
+    ``gathering`` claim ends with its task's parts.
     """
 
     task: TaskId
@@ -107,6 +142,13 @@ class HeldClaim:
     finished_ms: int = 0
     settled: bool = False
     estimate_ms: int = 0
+    inputs: tuple[Supply, ...] = ()
+    gathering: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every input has come, so that work can begin."""
+        return all(supply.data is not None for supply in self.inputs)
 
 
 def task_key(task: TaskId) -> bytes:
@@ -157,6 +199,11 @@ def write_task(own: OwnTask) -> tuple[bytes, bytes]:
             17: own.measured_ms,
             18: own.reason,
             19: own.partial,
+            20: [_place(source) for source in order.inputs] or None,
+            21: own.opened_ms or None,
+            22: [_place(order.parent)] if order.parent else None,
+            23: order.shared or None,
+            24: order.apart or None,
         }
     )
     return task_key(own.task), encode(body)
@@ -178,6 +225,10 @@ def read_task(issuer: Address, data: bytes) -> OwnTask:
             task_class=TaskClass(fields.integer(9, 0, 1)),
             body=fields.octets(10, 0, TASK_BODY_BYTES_MAX),
             created_ms=fields.integer(11, 0, COUNT_MAX),
+            inputs=tuple(map(_source, fields.rows(20, TASK_INPUTS_MAX))),
+            parent=next(map(_source, fields.rows(22, 1)), None),
+            shared=fields.boolean_or(23, default=False),
+            apart=fields.octets_or(24, b"", 0, APART_BYTES_MAX),
         )
         return OwnTask(
             task=task_id(issuer, order.key),
@@ -190,6 +241,7 @@ def read_task(issuer: Address, data: bytes) -> OwnTask:
             measured_ms=fields.integer(17, 0, COUNT_MAX),
             reason=fields.text(18, REASON_CHARS_MAX),
             partial=fields.octets_or(19, None, 0, RESULT_BYTES_MAX),
+            opened_ms=fields.integer_or(21, 0, 0, COUNT_MAX),
         )
     except RemoteError as damage:
         raise _damaged("a task", damage) from damage
@@ -214,6 +266,8 @@ def write_claim(claim: HeldClaim) -> tuple[bytes, bytes]:
         13: claim.finished_ms,
         14: claim.settled,
         15: claim.estimate_ms,
+        16: supply_rows(claim.inputs),
+        17: claim.gathering,
     }
     return claim_key(claim.task), encode(body)
 
@@ -238,9 +292,19 @@ def read_claim(data: bytes) -> HeldClaim:
             finished_ms=fields.integer(13, 0, COUNT_MAX),
             settled=fields.boolean_or(14, default=False),
             estimate_ms=fields.integer_or(15, 0, 0, COUNT_MAX),
+            inputs=read_supplies(fields, 16),
+            gathering=fields.boolean_or(17, default=False),
         )
     except RemoteError as damage:
         raise _damaged("a claim", damage) from damage
+
+
+def _place(source: Source) -> list[Encodable]:
+    return [source.task.raw, source.issuer.raw]
+
+
+def _source(fields: Fields) -> Source:
+    return Source(fields.identifier(0, TaskId), fields.identifier(1, Address))
 
 
 def _damaged(what: str, damage: RemoteError) -> LocalError:

@@ -6,7 +6,7 @@ should act, and the board hands it over.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code
@@ -52,7 +52,35 @@ class Confirmed:
     task: TaskId
 
 
-Upshot = Offered | Won | Missed | Unanswered | Confirmed
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A lease was given and saved, and inputs of its task have yet to be fetched."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A task of our own is done or cancelled."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A result came from whom it was asked, or never will, for the reason given."""
+
+    task: TaskId
+    giver: Address
+    result: bytes | None
+    reason: str
+
+
+Upshot = Offered | Won | Missed | Unanswered | Confirmed | Lacking | Over | Fetched
+UPSHOTS: Final = (
+    *(Offered, Won, Missed, Unanswered, Confirmed),
+    *(Lacking, Over, Fetched),
+)
 Step = Outcome | Upshot
 
 

@@ -17,8 +17,9 @@ from nestmate_protocol.signals.requests import (
     TaskStatus,
     TaskView,
 )
-from nestmate_protocol.signals.shelf import HeldClaim, OwnTask
+from nestmate_protocol.signals.shelf import HeldClaim, OwnTask, Source
 from nestmate_protocol.signals.worker import Tenure
+from nestmate_protocol.signals.yields import InputResult, InputView
 
 _STATUS = {
     Stage.OPEN: TaskStatus.OPEN,
@@ -42,6 +43,9 @@ def claim_view(claim: HeldClaim, tenure: Tenure, now: Moment) -> ClaimView:
         partial=claim.partial,
         exclusive=claim.task_class == TaskClass.EXCLUSIVE,
         settled=claim.settled,
+        inputs=tuple(
+            InputResult(supply.task, supply.data or b"") for supply in claim.inputs
+        ),
     )
 
 
@@ -71,13 +75,20 @@ def sensed_view(
         deposits=len(cell.shares),
         urgency_paid=urgency_share(cell.urgency_code),
         credit=credit,
+        inputs=tuple(InputView(each, None) for each in cell.signal.inputs),
     )
 
 
 def own_view(
-    own: OwnTask, issuer: Address, cell: Cell | None, ageing: float, now: Moment
+    own: OwnTask,
+    issuer: Address,
+    cell: Cell | None,
+    ageing: float,
+    now: Moment,
+    *,
+    missing: tuple[Source, ...],
 ) -> TaskView:
-    """A task of our own."""
+    """A task of our own; ``missing`` are the inputs that are not here yet."""
     order = own.order
     return TaskView(
         task=own.task,
@@ -92,9 +103,13 @@ def own_view(
         holder=own.holder,
         body=order.body,
         result=own.result,
-        reason=plain(own.reason),
+        reason=_waits_for(missing) if own.waits else plain(own.reason),
         deposits=len(cell.shares) if cell else 0,
         urgency_paid=urgency_share(order.urgency_code),
+        inputs=tuple(
+            InputView(source.task, source not in missing) for source in order.inputs
+        ),
+        parent=order.parent.task if order.parent else None,
     )
 
 
@@ -137,6 +152,11 @@ def held_view(claim: HeldClaim) -> TaskView:
         deposits=0,
         urgency_paid=urgency_share(claim.urgency_code),
     )
+
+
+def _waits_for(missing: tuple[Source, ...]) -> str:
+    names = ", ".join(source.task.short for source in missing)
+    return f"it waits for the result{'s' if len(missing) > 1 else ''} of {names}"
 
 
 def _strength(cell: Cell, ageing: float, now: Moment) -> float:

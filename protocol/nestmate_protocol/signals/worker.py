@@ -39,6 +39,7 @@ from nestmate_protocol.signals.records import TaskClass
 from nestmate_protocol.signals.shelf import HeldClaim, Phase, claim_key, write_claim
 from nestmate_protocol.signals.upshots import (
     Confirmed,
+    Lacking,
     Missed,
     Step,
     Won,
@@ -82,7 +83,7 @@ class Worker:
         """Take up what is saved: results go on, leases go back to their issuers.
 
         The lease of an exclusive task stays, because its work may have begun; only
-        the local agent can say.
+        the local agent can say. So does one that ends with the parts of its task.
         """
         steps: list[Step] = []
         me = self._pen.me
@@ -93,9 +94,12 @@ class Worker:
                 steps += self._post(
                     claim, _result(claim, self._pen.me), RESULT_KEPT_MS, now
                 )
-            elif claim.task_class == TaskClass.EXCLUSIVE:
+            elif claim.gathering or (
+                claim.task_class == TaskClass.EXCLUSIVE and claim.is_whole
+            ):
                 self.claims[raw] = claim
                 self.tenures[raw] = Tenure(now.mono_ms, now.mono_ms)
+                _watch(self._alarms, claim, now.mono_ms)
             else:
                 steps.append(Save(((claim_key(claim.task), None),), durable=False))
                 gone = _release(claim, me, RESTARTED, b"", failed=False)
@@ -182,6 +186,8 @@ class Worker:
             finished_ms=max(0, now.wall_ms),
             body=b"",
             partial=b"",
+            inputs=(),
+            gathering=False,
         )
         steps.append(Save((write_claim(claim),)))
         steps += self._post(claim, _result(claim, self._pen.me), RESULT_KEPT_MS, now)
@@ -277,7 +283,7 @@ class Worker:
         self.asking.drop(want.task)
         body = signal.body if lease.body is None else lease.body
         claim = _claim_of(want, lease.generation, lease.lease_seconds, body or b"")
-        claim = replace(claim, partial=lease.partial or b"")
+        claim = replace(claim, partial=lease.partial or b"", inputs=lease.inputs)
         lease_ms = lease.lease_seconds * 1_000
         if sha256(claim.body).digest() != signal.body_hash:
             why = "the body is not the one its signal promised"
@@ -296,7 +302,8 @@ class Worker:
         self.tenures[raw] = tenure
         _watch(self._alarms, claim, tenure.until_ms)
         self._courier.drop(claim.task)
-        return [Save((write_claim(claim),)), Won(claim.task)]
+        taken = Won(claim.task) if claim.is_whole else Lacking(claim.task)
+        return [Save((write_claim(claim),)), taken]
 
     def _renewed(self, claim: HeldClaim, lease: Lease) -> list[Step]:
         """A lease for our last beat starts the term at that beat.

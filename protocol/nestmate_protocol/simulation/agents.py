@@ -7,7 +7,7 @@ they were promised; they know nothing of records.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from nestmate_protocol.directory.requests import AddSkill, SkillOffer
@@ -51,6 +51,7 @@ from nestmate_protocol.simulation.world import World
 PATIENCE_MS = 5_000
 RETRY_MS = 500
 LOOK_MS = 5_000
+INPUTS_MOST = 3
 INVITE_TRIES = 4
 
 Then = Callable[[object], None]
@@ -142,7 +143,17 @@ class Depositor:
         self._withdraws = dice.chance(0.1)
 
     def begin(self) -> None:
-        """Deposit, again and again under one key until it is promised."""
+        """Make it take results of what was asked for before, now and then."""
+        dice = self._dice.fork("inputs")
+        node, promised = self._line.node, self._ledger.promised()
+        earlier = [t for t, s in promised.items() if s.issuer == node.number]
+        if earlier and dice.chance(0.4):
+            inputs = dice.shuffled(earlier)[: dice.between(1, INPUTS_MOST)]
+            self._body = replace(self._body, inputs=tuple(inputs))
+        self._deposit()
+
+    def _deposit(self) -> None:
+        """Ask again and again under one key until it is promised."""
         self._line.ask(self._body, self._deposited)
 
     def _deposited(self, response: object) -> None:
@@ -153,7 +164,7 @@ class Depositor:
         if isinstance(response, Refusal) and response.code is not Code.BUSY:
             sentence = f"{self._line.node.name} refuses a task: {response.detail}"
             self._line.world.complaints.append(sentence)
-        self._line.world.after(RETRY_MS, self.begin)
+        self._line.world.after(RETRY_MS, self._deposit)
 
     def _look_later(self, task: TaskId) -> None:
         delay_ms = self._dice.between(LOOK_MS // 2, LOOK_MS * 2)

@@ -251,6 +251,13 @@ class Ledger:
             )
         if story.receipt is not None and lease.generation > story.receipt[0]:
             self._complain(f"{node.name} leases {lease.task.short} again when done")
+        for supply in lease.inputs:
+            story = self.stories.get(supply.task, TaskStory(-1))
+            if not _may_have_come_to(story, supply.digest, self._register):
+                self._complain(
+                    f"{node.name} leases {lease.task.short} with an input that"
+                    f" {supply.task.short} never came to"
+                )
 
     def _received(self, node: Node, receipt: Receipt) -> None:
         if receipt.verdict is not Verdict.ACCEPTED:
@@ -413,6 +420,15 @@ class Ledger:
                 or not _is_over(story, story.last, self._register, self.gone)
             )
         ]
+
+
+def _may_have_come_to(story: TaskStory, digest: bytes, register: Register) -> bool:
+    """Whether a result was handed in for a task, or may have been by a stranger."""
+    makers = map(register.node, story.holders.values())
+    made = {each for of_one in story.results.values() for each in of_one}
+    return digest in made or any(
+        maker is None or register.is_hostile(maker) for maker in makers
+    )
 
 
 def _is_over(

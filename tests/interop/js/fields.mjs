@@ -64,6 +64,15 @@ const generation = integer(1, GENERATION_MAX)
 const seconds = integer(1, 3600)
 const long = integer(1, 1_209_600)
 const bulk = optional(octets(0, 12_288))
+const supply = value => {
+  if (!Array.isArray(value)) refuse('no input')
+  const [task, hash, size, data] = value
+  id(task)
+  id(hash)
+  integer(0, 12_288)(size)
+  bulk(data)
+  checkHash(data, hash, size)
+}
 const chain = first => [
   [first, octets(16)], [first + 1, integer(0)], [first + 2, optional(id)], [first + 3, integer(0)]
 ]
@@ -85,13 +94,13 @@ const KINDS = {
     [14, id], [15, integer(0, 12_288)], [16, optional(id)], [17, integer(0)],
     [18, optional(integer(0, 1_209_600))], [19, optional(integer(0))],
     [20, optional(many(3, id))], [21, optional(many(8, id))], [22, generation],
-    [23, integer(0, 1_209_600_000)]
+    [23, integer(0, 1_209_600_000)], [24, optional(octets(1, 32))]
   ],
   deposit: [[1, id], [2, octets(1, 32)], [3, id], [4, integer(0)], [5, code], ...chain(6)],
   claim: [[1, id], [2, id], [3, generation], [4, integer(0)], [5, seconds]],
   lease: [
     [1, id], [2, generation], [3, id], [4, seconds], [5, integer(0)], [6, bulk],
-    [7, integer(0)], [8, bulk]
+    [7, integer(0)], [8, bulk], [9, optional(many(8, supply))]
   ],
   beat: [[1, id], [2, id], [3, generation], [4, integer(1)], [5, integer(0)]],
   done: [[1, id], [2, id], [3, generation], [4, bulk], [5, id], [6, integer(0)]],
@@ -103,6 +112,8 @@ const KINDS = {
   ],
   cancel: [[1, id], [2, generation]],
   testimony: [[1, id], [2, integer(0)], [3, optional(many(64, lesson))]],
+  fetch: [[1, id], [2, id]],
+  result: [[1, id], [2, id], [3, integer(0, 3)], [4, bulk], [6, optional(text(256))]],
   invite: [
     [1, id], [2, id], [3, optional(many(16, text(256)))], [4, octets(16)],
     [5, integer(1, 1000)], [6, integer(0, 2 ** 53)], [7, optional(many(16, text(64)))],
@@ -120,4 +131,9 @@ export function checkFields ({ kind, body }) {
   for (const [number, check] of KINDS[kind]) check(body.get(number))
   if (kind === 'signal') checkHash(body.get(13), body.get(14), body.get(15))
   if (kind === 'done') checkHash(body.get(4), body.get(5))
+  if (kind === 'result') {
+    const given = body.get(4) !== undefined && body.get(4) !== null
+    if (given !== (body.get(3) === 0)) refuse('a result that is not given')
+    checkHash(body.get(4), body.get(5))
+  }
 }

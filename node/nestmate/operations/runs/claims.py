@@ -6,6 +6,7 @@ from nestmate.operations.claims import (
     Claim,
     ClaimDone,
     ClaimFail,
+    ClaimInput,
     ClaimList,
     ClaimRelease,
     ClaimRenew,
@@ -54,6 +55,7 @@ async def done(node: Node, request: ClaimDone, _caller: Caller) -> Acknowledged:
     wish = core.FinishClaim(
         task=identifier(TaskId, request.task, "task"),
         result=to_bytes(request.result, "result", RESULT_BYTES_MAX),
+        parts=request.parts,
         wait_seconds=seconds(request.timeout, "timeout", 0, WAIT_SECONDS_MAX),
     )
     return acknowledge(await answer(node, wish, core.Acknowledged))
@@ -99,4 +101,8 @@ def _show(view: core.ClaimView) -> Claim:
         body=from_bytes(view.body),
         partial=from_bytes(view.partial),
         exclusive=view.exclusive,
+        inputs=[
+            ClaimInput(task=each.task.text, result=from_bytes(each.result))
+            for each in view.inputs
+        ],
     )

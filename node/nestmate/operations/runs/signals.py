@@ -1,6 +1,7 @@
 """Carries out the operations on signals."""
 
 import time
+from hashlib import sha256
 
 from nestmate.operations.events import EventPage
 from nestmate.operations.forms import (
@@ -12,7 +13,7 @@ from nestmate.operations.forms import (
     to_bytes,
 )
 from nestmate.operations.perform import Caller, Node
-from nestmate.operations.runs.asking import answer
+from nestmate.operations.runs.asking import WAIT_SECONDS_MAX, answer
 from nestmate.operations.runs.events import PAGE_EVENTS_MAX, read_page
 from nestmate.operations.signals import (
     Acknowledged,
@@ -23,12 +24,15 @@ from nestmate.operations.signals import (
     SignalDeposit,
     SignalList,
     SignalReinforce,
+    SignalResult,
     Signals,
     SignalTail,
     SignalWithdraw,
     Task,
+    TaskInput,
+    TaskResult,
 )
-from nestmate_protocol.ids import TaskId
+from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     LEASE_SECONDS_MAX,
     LEASE_SECONDS_MIN,
@@ -36,6 +40,7 @@ from nestmate_protocol.limits import (
     TASK_BODY_BYTES_MAX,
 )
 from nestmate_protocol.signals import requests as core
+from nestmate_protocol.signals import yields
 
 TAIL_KINDS = ("signal.*", "task.*", "claim.*")
 
@@ -59,6 +64,10 @@ async def deposit(node: Node, request: SignalDeposit, _caller: Caller) -> Deposi
         deadline_ms=moment_ms(request.deadline, "deadline", now_ms),
         exclusive=request.exclusive,
         key=request.key.encode(),
+        inputs=tuple(identifier(TaskId, text, "inputs") for text in request.inputs),
+        shared=request.share,
+        parent=identifier(TaskId, request.parent, "parent") if request.parent else None,
+        apart=request.apart.encode(),
     )
     made = await answer(node, task, core.Deposited)
     return Deposited(task=made.task.text)
@@ -89,6 +98,25 @@ async def authors(node: Node, request: SignalAuthors, _caller: Caller) -> Author
             )
             for view in views.authors
         ]
+    )
+
+
+async def result(node: Node, request: SignalResult, _caller: Caller) -> TaskResult:
+    """What a task came to, here or at its issuer's."""
+    wish = yields.AwaitResult(
+        task=identifier(TaskId, request.task, "task"),
+        issuer=identifier(Address, request.issuer, "issuer")
+        if request.issuer
+        else None,
+        wait_seconds=seconds(request.timeout, "timeout", 0, WAIT_SECONDS_MAX),
+    )
+    view = await answer(node, wish, yields.ResultView)
+    return TaskResult(
+        task=view.task.text,
+        issuer=view.issuer.text,
+        result=from_bytes(view.result),
+        sha256=sha256(view.result).hexdigest(),
+        bytes=len(view.result),
     )
 
 
@@ -144,4 +172,8 @@ def show_task(view: core.TaskView) -> Task:
         deposits=view.deposits,
         urgency_paid=view.urgency_paid,
         credit=view.credit,
+        inputs=[
+            TaskInput(task=each.task.text, here=each.is_here) for each in view.inputs
+        ],
+        parent=view.parent.text if view.parent else None,
     )
