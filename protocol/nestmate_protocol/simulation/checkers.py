@@ -252,12 +252,10 @@ class Ledger:
         if story.receipt is not None and lease.generation > story.receipt[0]:
             self._complain(f"{node.name} leases {lease.task.short} again when done")
         for supply in lease.inputs:
-            story = self.stories.get(supply.task, TaskStory(-1))
-            if not _may_have_come_to(story, supply.digest, self._register):
-                self._complain(
-                    f"{node.name} leases {lease.task.short} with an input that"
-                    f" {supply.task.short} never came to"
-                )
+            story, short = self._story(node, supply.task), supply.task.short
+            if not _came_to(story, supply.digest, self._register):
+                what = f"{lease.task.short} with an input that {short} never came to"
+                self._complain(f"{node.name} leases {what}")
 
     def _received(self, node: Node, receipt: Receipt) -> None:
         if receipt.verdict is not Verdict.ACCEPTED:
@@ -422,13 +420,11 @@ class Ledger:
         ]
 
 
-def _may_have_come_to(story: TaskStory, digest: bytes, register: Register) -> bool:
-    """Whether a result was handed in for a task, or may have been by a stranger."""
-    makers = map(register.node, story.holders.values())
-    made = {each for of_one in story.results.values() for each in of_one}
-    return digest in made or any(
-        maker is None or register.is_hostile(maker) for maker in makers
-    )
+def _came_to(story: TaskStory, digest: bytes, register: Register) -> bool:
+    """Whether this is a result that was handed in, or may be a stranger's."""
+    nodes = [register.node(holder) for holder in story.holders.values()]
+    strange = any(node is None or register.is_hostile(node) for node in nodes)
+    return strange or any(digest in of_one for of_one in story.results.values())
 
 
 def _is_over(
