@@ -8,7 +8,7 @@ grew since neighbours were told. This file knows no task, no credit and no peer.
 """
 
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from nestmate_protocol.limits import CARDS_KNOWN_MAX, HEADS_PER_ROUND_MAX
 from nestmate_protocol.records import Record
@@ -34,13 +34,11 @@ class Head(NamedTuple):
     record_id: bytes
 
 
-class _Place(NamedTuple):
-    """One record by its place."""
+_Place: TypeAlias = tuple[bytes, bytes, bytes, bytes | None]
+"""One record by its place: incarnation, id, bytes, and the id before it.
 
-    incarnation: bytes
-    record_id: bytes
-    data: bytes
-    prev: bytes | None
+A plain tuple, because one is made for every signal that comes in.
+"""
 
 
 class Chains:
@@ -56,19 +54,19 @@ class Chains:
 
     def note(self, record: Record, link: Link) -> Proof | None:
         """Keep a verified record; the proof, if it does not fit what is kept."""
-        key = record.author.raw
+        key, name = record.author.raw, record.id.raw
         places = self._places.get(key)
         if places is None:
             places = self._begin(key)
         else:
             known = places.get(link.seq)
-            if known is not None and known[1] == record.id.raw:
+            if known is not None and known[1] == name:
                 return None
             proof = _clash(places, record, link)
             if proof is not None:
                 return proof
         incarnation, seq, prev, _ = link
-        places[seq] = _Place(incarnation, record.id.raw, record.data, prev)
+        places[seq] = (incarnation, name, record.data, prev)
         if len(places) > _PLACES_MAX:
             for old in list(islice(places, len(places) - _PLACES_KEPT)):
                 del places[old]
@@ -106,10 +104,10 @@ class Chains:
         """The record kept here that with the one a head names proves a lie."""
         places = self._places.get(head.key, {})
         same, after = places.get(head.seq), places.get(head.seq + 1)
-        if same is not None and same.incarnation == head.incarnation:
-            return None if same.record_id == head.record_id else same.data
-        if after is not None and after.incarnation == head.incarnation:
-            return None if after.prev == head.record_id else after.data
+        if same is not None and same[0] == head.incarnation:
+            return None if same[1] == head.record_id else same[2]
+        if after is not None and after[0] == head.incarnation:
+            return None if after[3] == head.record_id else after[2]
         return None
 
     def forget(self, key: bytes) -> None:
@@ -128,7 +126,8 @@ class Chains:
         """Where a chain came to last: a liar may begin a new one at a lower place."""
         places = self._places[key]
         seq = next(reversed(places))
-        return Head(key, places[seq].incarnation, seq, places[seq].record_id)
+        incarnation, name, _, _ = places[seq]
+        return Head(key, incarnation, seq, name)
 
 
 def contradict(first: Record, one: Link, second: Record, other: Link) -> bool:
