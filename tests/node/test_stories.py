@@ -149,6 +149,26 @@ def test_a_task_outlives_the_node_that_worked_on_it(nests, until):
     assert shown(ada, task).generation == 1 + lapsed
 
 
+def test_a_task_outlives_its_issuer_and_its_result_waits_for_it(nests, until):
+    ada, bob, cyd = map(nests, ("ada10", "bob10", "cyd10"))
+    friends(ada, bob, cyd)
+    for nest in (bob, cyd):
+        nest.ask("skill", "add", "dig")
+    until(lambda: known_to(ada, bob, cyd) and reaches(bob, address(cyd)))
+    order = ("--urgency", "0.9", "--ttl", "1h", "--body", '"help"')
+    task = ada.ask("signal", "deposit", "dig", *order)["task"]
+    until(lambda: sensed(bob, task) and sensed(cyd, task))
+    kill(ada)
+    upper = ("dig", "tr", "a-z", "A-Z")
+    with working(bob, *upper), working(cyd, *upper):
+        until(lambda: "HELP" in {shown(bob, task).result, shown(cyd, task).result})
+        ada.up()
+        until(lambda: shown(ada, task).status == "done")
+    assert shown(ada, task).result == "HELP"
+    assert told(ada, task).count("task.done") == 1
+    assert (told(bob, task) + told(cyd, task)).count("claim.granted") == 1
+
+
 def test_a_slow_worker_says_how_long_it_holds_back_and_keeps_its_word(nests, until):
     ada, bob, cyd = map(nests, ("ada9", "bob9", "cyd9"))
     friends(ada, bob, cyd)

@@ -256,6 +256,24 @@ def test_an_issuer_that_is_back_leaves_the_task_with_whoever_works_it(
     assert not claim.settled
 
 
+def test_an_issuer_that_hears_of_a_result_waits_for_who_has_it(
+    town, ann, bob, cid, orphan
+):
+    taken(bob)
+    bob.ask(FinishClaim(orphan, b"dug"))
+    ann.away, bob.away = False, True
+    for data, age_ms in cid.board.greeting(town.now):
+        record = open_record(data, NETWORK)
+        author = next(name for name in town.agents if signs(town, name, record))
+        town.deliver(ann, record, author, age_ms, straight=False)
+    view = ann.ask(ShowTask(orphan))
+    assert (view.status, view.holder) == (TaskStatus.GRANTED, bob.address)
+    bob.away = False
+    town.wait(61)
+    assert ann.ask(ShowTask(orphan)).result == b"dug"
+    assert not list(ann.disk.scan(b"s/v/"))
+
+
 def test_an_issuer_that_gave_the_task_to_another_meanwhile_decides(town, ann, bob, cid):
     task = ann.ask(LONG).task
     split(town, "bob")

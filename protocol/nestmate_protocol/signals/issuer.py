@@ -18,6 +18,7 @@ from nestmate_protocol.effects import Save
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
+    LEASE_SECONDS_MAX,
     LEASE_SECONDS_MIN,
     REASON_CHARS_MAX,
     TASK_BODY_BYTES_MAX,
@@ -48,6 +49,7 @@ from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import TaskClass, task_id
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.signals.response import Speeds
+from nestmate_protocol.signals.rivals import went_on
 from nestmate_protocol.signals.shelf import Order, OwnTask, task_key, write_task
 from nestmate_protocol.signals.stock import Stock
 from nestmate_protocol.signals.testimony import Witness
@@ -58,8 +60,6 @@ BELIEVED_DOUBLINGS = 1
 
 SILENT = "its holder is silent, and an exclusive task waits for it"
 NOBODY = "nobody did it in time"
-GENERATIONS_AHEAD_MAX = 64
-"""How far workers may have counted on while an issuer was silent."""
 
 _LAPSE, _END = "lapse", "end"
 _OPEN, _GRANTED = TaskStatus.OPEN, TaskStatus.GRANTED
@@ -167,23 +167,34 @@ class Issuer:
         """A worker wants a task: the first valid claim gets the lease."""
         own = self.tasks.get(claim.task.raw)
         seen = claim.generation
-        if own is None or not (_is_open(own, seen) or _went_on(own, seen)):
+        if own is None or not (_is_open(own, seen) or went_on(own, seen)):
             return self._answer(claim.task, claim.worker, claim.generation, now)
         if had_another(self.tasks, own, claim.worker):
             over = self._pen.sign(Cancel(own.task, seen))
             return [ToAgent(claim.worker, over.data)]
         own = replace(own, generation=seen)
-        run = replace(self._runs[own.task.raw], estimate_ms=claim.estimate_ms)
-        seconds = min(own.order.lease_seconds, claim.lease_seconds_max)
-        return self._give(own, claim.worker, replace(run, renewal=0), seconds, now)
+        run = replace(
+            self._runs[own.task.raw], estimate_ms=claim.estimate_ms, renewal=0
+        )
+        longest, own = claim.lease_seconds_max, replace(own, granted_ms=now.wall_ms)
+        return self._give(own, claim.worker, run, now, longest)
 
     def _give(
-        self, own: OwnTask, worker: Address, run: Run, seconds: int, now: Moment
+        self,
+        own: OwnTask,
+        worker: Address,
+        run: Run,
+        now: Moment,
+        longest: int = LEASE_SECONDS_MAX,
     ) -> list[Step]:
-        """A worker gets the lease, and everybody else hears of it by and by."""
+        """A worker gets the lease, and everybody else hears of it by and by.
+
+        Of one who went on alone it was not seen since when it works.
+        """
         own = self.tasks[own.task.raw] = replace(
-            own, status=_GRANTED, holder=worker, granted_ms=now.wall_ms, reason=""
+            own, status=_GRANTED, holder=worker, reason=""
         )
+        seconds = min(own.order.lease_seconds, longest)
         self._extend(own.task, replace(run, lease_ms=seconds * 1_000), now)
         self._emitter.hush(own.task)
         life = granted(own.task, own.generation, worker)
@@ -203,11 +214,10 @@ class Issuer:
         Who works under a settled claim when the issuer is back gets its lease now.
         """
         own = self.tasks.get(beat.task.raw)
-        if own is not None and _went_on(own, beat.generation):
-            own = replace(own, generation=beat.generation)
-            run = replace(self._runs[own.task.raw], renewal=beat.n)
-            run = replace(run, estimate_ms=beat.estimate_ms or 0)
-            return self._give(own, beat.worker, run, own.order.lease_seconds, now)
+        if own is not None and went_on(own, beat.generation):
+            own = replace(own, generation=beat.generation, granted_ms=0)
+            run = replace(self._runs[own.task.raw], estimate_ms=0, renewal=beat.n)
+            return self._give(own, beat.worker, run, now)
         if own is None or not _holds(own, beat.worker, beat.generation):
             return self._answer(beat.task, beat.worker, beat.generation, now)
         run = self._runs[beat.task.raw]
@@ -222,25 +232,29 @@ class Issuer:
         """The holder's result: saved once, told once, receipted every time.
 
         Who did it while this issuer was silent is thanked just as well, but what was
-        not seen is not measured. Without the result itself it only tells rivals.
+        not seen is not measured. Without the result itself its worker gets a lease
+        term to bring it.
         """
         own, worker = self.tasks.get(result.task.raw), result.worker
         held = own is not None and _holds(own, worker, result.generation)
-        if own is None or not (held or _went_on(own, result.generation)):
+        if own is None or not (held or went_on(own, result.generation)):
             return self._answer(result.task, worker, result.generation, now)
         if result.result is None:
-            return []
+            run = replace(self._runs[result.task.raw], estimate_ms=0, renewal=0)
+            own = replace(own, generation=result.generation, granted_ms=0)
+            return [] if held else self._give(own, worker, run, now)
+        seen = held and own.granted_ms > 0
         own = self.tasks[own.task.raw] = replace(
             own,
             status=_DONE,
             generation=result.generation,
             holder=worker,
             result=result.result,
-            measured_ms=_measured_ms(own, result.measured_ms, now) if held else 0,
+            measured_ms=_measured_ms(own, result.measured_ms, now) if seen else 0,
             partial=None,
             reason="",
         )
-        if held:
+        if seen:
             self._witness.learned(own.order.skill, now)
         life = done(own.task, own.generation, worker)
         self._field.tell(self._pen.me, own.task, life)
@@ -249,7 +263,7 @@ class Issuer:
         self._close(own)
         return [
             _save(own),
-            *([_learn(self._speeds, own, worker)] if held else []),
+            *([_learn(self._speeds, own, worker)] if seen else []),
             task_event("task.done", own, self._pen.me),
             ToAgent(worker, receipt),
             Over(own.task),
@@ -258,7 +272,7 @@ class Issuer:
     def released(self, release: Release, now: Moment) -> list[Step]:
         """The holder gives the task back: it opens under the next generation."""
         own = self.tasks.get(release.task.raw)
-        if own is not None and _went_on(own, release.generation):
+        if own is not None and went_on(own, release.generation):
             own = replace(own, generation=release.generation, holder=release.worker)
         elif own is None or not _holds(own, release.worker, release.generation):
             return self._answer(release.task, release.worker, release.generation, now)
@@ -454,15 +468,6 @@ def _retire(
 
 def _is_open(own: OwnTask, generation: int) -> bool:
     return own.status == _OPEN and not own.waits and own.generation == generation
-
-
-def _went_on(own: OwnTask, generation: int) -> bool:
-    """Whether workers may have come so far by themselves with an open task."""
-    ahead = generation - own.generation
-    order = own.order
-    alone = order.task_class is TaskClass.NORMAL
-    alone = alone and not order.inputs and not order.apart
-    return alone and own.status == _OPEN and 0 <= ahead <= GENERATIONS_AHEAD_MAX
 
 
 def _holds(own: OwnTask, worker: Address, generation: int) -> bool:

@@ -19,8 +19,12 @@ from nestmate_protocol.signals.claims import Lease
 from nestmate_protocol.signals.field import Cell, Stage, rank_of
 from nestmate_protocol.signals.parameters import NEVER, Rule
 from nestmate_protocol.signals.records import GENERATION_MAX, Signal, TaskClass
+from nestmate_protocol.signals.requests import TaskStatus
+from nestmate_protocol.signals.shelf import OwnTask
 
 BUCKET_MS: Final = 100
+GENERATIONS_AHEAD_MAX: Final = 64
+"""How far workers may have counted on while an issuer was silent."""
 _RANKS: Final = 1 << 64
 
 
@@ -102,6 +106,17 @@ def may_go_on_alone(signal: Signal) -> bool:
     """
     alone = not signal.inputs and not signal.apart  # which only the issuer can see to
     return alone and signal.task_class is TaskClass.NORMAL and signal.body is not None
+
+
+def went_on(own: OwnTask, generation: int) -> bool:
+    """Whether workers may have come so far by themselves with an open task."""
+    ahead = generation - own.generation
+    order = own.order
+    alone = order.task_class is TaskClass.NORMAL
+    alone = alone and not order.inputs and not order.apart
+    return (
+        alone and own.status == TaskStatus.OPEN and 0 <= ahead <= GENERATIONS_AHEAD_MAX
+    )
 
 
 class Rivals:
