@@ -209,7 +209,7 @@ def test_a_folder_with_other_things_is_refused_and_left_untouched(folder):
 def test_an_interrupted_up_leaves_no_process_behind(folder, until, number):
     net = Bench(folder)
     with subprocess.Popen(
-        net.command("up", "9"),  # so many that it is far from over when it is told
+        net.command("up", "5"),  # so many that it is far from over when it is told
         env=net.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
