@@ -34,16 +34,36 @@ def digest(number):
     return sha256(b"%d" % number).digest()
 
 
-def bodies(number, me, victim):
-    """One of each kind that a stranger may say of a task nobody has heard of."""
-    task, link = TaskId(digest(number)), Link(b"i" * 16, number + 1, None, 0)
+class Chain:
+    """The spending chain of an author who floods, but does not lie."""
+
+    def __init__(self, key):
+        self._key, self._seq, self._last = key, 0, None
+
+    def sign(self, write):
+        """The next record of the chain."""
+        self._seq += 1
+        body = write(Link(b"i" * 16, self._seq, self._last, 5 * self._seq))
+        record = sign_record(self._key, NETWORK, body.kind, body.fields())
+        self._last = record.id.raw
+        return record.data
+
+
+def chained(chain, number, me, victim):
+    """A signal and a deposit, as many records of one kind as numbers."""
     empty, key = sha256(b"").digest(), digest(number)
-    task_class, lease = TaskClass.NORMAL, (number % 7 + 1, victim, 15, 0, None, 0)
-    yield Signal(
-        *(me, key, f"skill {number}", 9, 9, 600, task_class, 15, link, b"", empty),
-        *(0, 1_800_000_000_000, 1, 0),
-    )
-    yield Deposit(victim, key, me, 1, 5, link)
+    return chain.sign(
+        lambda link: Signal(
+            *(me, key, f"skill {number}", 0, 9, 600, TaskClass.NORMAL, 15, link),
+            *(b"", empty, 0, 1_800_000_000_000, 1, 0),
+        )
+    ), chain.sign(lambda link: Deposit(victim, key, me, 1, 0, link))
+
+
+def bodies(number, me, victim):
+    """One of each other kind that a stranger may say of a task nobody has heard of."""
+    task, empty = TaskId(digest(number)), sha256(b"").digest()
+    lease = (number % 7 + 1, victim, 15, 0, None, 0)
     yield Claim(task, me, 1, 0, 15)
     yield Lease(task, *lease)
     yield Receipt(task, 1, victim, empty, 1, 0, Verdict.ACCEPTED)
@@ -71,8 +91,13 @@ def pair():
 
 def frames(key, me, target):
     """Frames of one kind each, as many of every kind."""
+    chain = Chain(key)
     for first in range(0, RECORDS, PER_FRAME):
         numbers = range(first, first + PER_FRAME)
+        for alike in zip(
+            *(chained(chain, n, me, target) for n in numbers), strict=True
+        ):
+            yield make_frame([(data, 0) for data in alike])
         for alike in zip(*(bodies(n, me, target) for n in numbers), strict=True):
             signed = [sign_record(key, NETWORK, b.kind, b.fields()) for b in alike]
             yield make_frame([(record.data, 0) for record in signed])

@@ -21,6 +21,7 @@ from nestmate_protocol.directory import requests as directory
 from nestmate_protocol.friends import requests as friends
 from nestmate_protocol.ids import Address, DeviceKey, NetworkId, PeerId, TaskId
 from nestmate_protocol.signals import requests as signals
+from nestmate_protocol.signals import yields
 
 ME = Caller("python", uid=0)
 ALICE = Address(b"a" * 32)
@@ -60,6 +61,17 @@ TASK_VIEW = signals.TaskView(
     result=None,
     reason="",
     deposits=1,
+)
+AUTHOR = signals.AuthorView(
+    address=ALICE,
+    credit=12.5,
+    credit_max=60.0,
+    asked=0.5,
+    counted=0.25,
+    usual=0.3,
+    tasks=3,
+    known=True,
+    equivocated=False,
 )
 EXPLANATION = signals.Explanation(
     task=TASK,
@@ -131,6 +143,8 @@ ANSWERS: dict[type, object] = {
     signals.DepositTask: signals.Deposited(TASK),
     signals.ListSignals: signals.TaskViews((TASK_VIEW,)),
     signals.ShowTask: TASK_VIEW,
+    signals.ListAuthors: signals.AuthorViews((AUTHOR,)),
+    yields.AwaitResult: yields.ResultView(TASK, ALICE, b'"well"'),
     signals.ReinforceTask: ACKNOWLEDGED,
     signals.WithdrawTask: ACKNOWLEDGED,
     signals.TakeTask: CLAIM,
@@ -190,6 +204,11 @@ CALLS: dict[str, tuple[dict[str, object], object]] = {
         signals.ListSignals("echo", 0.5, 7),
     ),
     "signal.show": ({"task": TASK.text}, signals.ShowTask(TASK)),
+    "signal.result": (
+        {"task": TASK.text, "issuer": ALICE.text, "timeout": 2},
+        yields.AwaitResult(TASK, ALICE, 2.0),
+    ),
+    "signal.authors": ({"limit": 7}, signals.ListAuthors(7)),
     "signal.reinforce": ({"task": TASK.text}, signals.ReinforceTask(TASK)),
     "signal.withdraw": ({"task": TASK.text}, signals.WithdrawTask(TASK)),
     "claim.take": ({"skill": "echo"}, signals.TakeTask(None, "echo", 10.0)),
