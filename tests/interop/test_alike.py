@@ -22,7 +22,7 @@ from nestmate_protocol.identity.log import open_log
 from nestmate_protocol.ids import NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import open_record
-from nestmate_protocol.signals import claims, records, results
+from nestmate_protocol.signals import claims, records, results, testimony
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
@@ -53,6 +53,7 @@ READERS = {
     "cancel": claims.Cancel,
     "fetch": results.Fetch,
     "result": results.Result,
+    "testimony": testimony.Testimony,
 }
 LOG_KINDS = ("inception", "rotate", "device", "retire")
 VALID_UNTIL = {"card": 7, "presence": 5}

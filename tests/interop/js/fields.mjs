@@ -102,7 +102,8 @@ const KINDS = {
     [1, id], [2, generation], [3, id], [4, seconds], [5, integer(0)], [6, bulk],
     [7, integer(0)], [8, bulk], [9, optional(many(8, supply))]
   ],
-  beat: [[1, id], [2, id], [3, generation], [4, integer(1)], [5, integer(0)]],
+  beat: [[1, id], [2, id], [3, generation], [4, integer(1)], [5, integer(0)],
+    [6, optional(integer(0))]],
   done: [[1, id], [2, id], [3, generation], [4, bulk], [5, id], [6, integer(0)]],
   receipt: [
     [1, id], [2, generation], [3, id], [4, id], [5, integer(0)], [6, code], [7, integer(0, 1)]
@@ -123,6 +124,7 @@ const KINDS = {
 
 function checkHash (content, hash, length) {
   if (content === undefined || content === null) return
+  octets(32)(hash)
   if (!same(sha256(content), hash)) refuse('not what its hash says')
   if (length !== undefined && content.length !== length) refuse('not as long as it says')
 }

@@ -119,7 +119,9 @@ export const makeFrame = (records, age = 0) =>
 export async function openFrame (data, network) {
   if (data.length > FRAME_BYTES_MAX) refuse('too large')
   const frame = decode(data)
-  if (!Array.isArray(frame) || frame.length !== 2 || frame[0] !== 1) refuse('no frame of ours')
+  if (!Array.isArray(frame) || frame.length !== 2) refuse('no frame of ours')
+  if (frame[0] === 2 || frame[0] === 3) return [] // heads and witnesses: hints, not kept here
+  if (frame[0] !== 1) refuse('no frame of ours')
   const items = frame[1]
   if (!Array.isArray(items) || !items.length || items.length > FRAME_RECORDS_MAX) {
     refuse('no frame of 1 to 64 records')
