@@ -1,7 +1,7 @@
 """Perjury: the last act of a run, in which one node cries wolf and then lies.
 
 Once all is well again, records are signed in the name of one node: first a dozen calls
-of the highest urgency, which must empty its credit, then two different calls in one
+of the highest urgency, which must cost it credit, then two different calls in one
 place of its chain, one to each of two neighbours. Within two rounds of the digest all
 who are in touch must know the proof, and still know it after a restart. This file
 knows no core: it speaks and asks through the front doors.
@@ -26,6 +26,12 @@ from nestmate_protocol.simulation.nodes import Node
 from nestmate_protocol.simulation.world import World
 
 SHOUTS = 12
+SHOUTS_COST_MIN = SHOUTS / 2
+"""Mean signals all shouts must cost, however loud the others are.
+
+Credit is counted in what others ask for, and nobody can ask for more than a shout: each
+costs one mean signal or more. The other half is left for what flows back meanwhile.
+"""
 SLACK_MS = 1_000
 REUNION_MS = 60_000
 INCARNATION = b"perjury perjury!"
@@ -127,7 +133,12 @@ class Perjury:
         judge: Callable[[Node, AuthorViews], None],
         only: Node | None = None,
     ) -> None:
-        """Ask nodes for the credit of all they heard, and judge what they say."""
+        """Ask nodes for the credit of all they heard, and judge what they say.
+
+        A world stands still once a promise is broken, so nobody answers after that.
+        """
+        if self._world.complaints:
+            return
         for node in nodes:
             Line(self._world, node).ask(ListAuthors(), partial(self._told, node))
         self._world.run(SLACK_MS)
@@ -149,7 +160,8 @@ class Perjury:
 
     def _is_spent(self, node: Node, views: AuthorViews) -> None:
         for view in views.authors:
-            if view.address == self._address and view.credit < view.credit_max / 2:
+            is_liar = view.address == self._address
+            if is_liar and view.credit <= view.credit_max - SHOUTS_COST_MIN:
                 return
         self._complain(f"{node.name} takes no credit for shouts of {self._liar.name}")
 
