@@ -24,7 +24,7 @@ import pytest
 from nestmate.client import Client
 from nestmate.home import Home
 
-COMMAND_SECONDS_MAX = 180
+COMMAND_SECONDS_MAX = 90
 END_SECONDS_MAX = 30
 
 

@@ -60,8 +60,10 @@ def result_of(nest, task: str):
         since = page["seq"]
 
 
-def deposit(nest, skill: str, *options: str) -> str:
-    return nest.ask("signal", "deposit", skill, "--urgency", "0.9", *options)["task"]
+def deposit(nest, skill: str, *options: str, urgency: str = "0.1") -> str:
+    """Slow as a rule: whoever always shouts is soon not heard any more."""
+    words = ("--urgency", urgency, *options)
+    return nest.ask("signal", "deposit", skill, *words)["task"]
 
 
 def test_a_command_gets_the_input_as_bytes_and_gives_the_result_back(ada, worker):
@@ -326,11 +328,6 @@ def test_one_slot_that_loses_its_task_leaves_the_others_alone(ada, worker, tmp_p
 # --- making way
 
 
-def slow(nest, skill: str, *options: str) -> str:
-    words = ("--urgency", "0.1", "--lease", "1h", *options)
-    return nest.ask("signal", "deposit", skill, *words)["task"]
-
-
 def test_a_slow_task_makes_way_for_a_flash_one_and_goes_on_later(
     ada, worker, tmp_path, until
 ):
@@ -338,10 +335,10 @@ def test_a_slow_task_makes_way_for_a_flash_one_and_goes_on_later(
     begin = f"echo step one > $NESTMATE_PARTIAL; touch {tmp_path}/go; exec sleep 600"
     line = f"read body; test $body = flash && exit; {go_on}; {begin}"
     working = worker("yield", "sh", "-c", line, options=("--preempt",))
-    first = slow(ada, "yield", "--body", "slow\n")
+    first = deposit(ada, "yield", "--lease", "1h", "--body", "slow\n")
     assert told(working, "took")["task"] == first
     until((tmp_path / "go").exists)
-    flash = deposit(ada, "yield", "--body", "flash\n")
+    flash = deposit(ada, "yield", "--body", "flash\n", urgency="0.9")
     released = told(working, "released")
     assert released["task"] == first
     assert released["why"] == "it made way for a flash task"
@@ -353,10 +350,10 @@ def test_a_slow_task_makes_way_for_a_flash_one_and_goes_on_later(
 def test_an_exclusive_task_makes_way_for_nothing(ada, worker, tmp_path):
     line = wait_for(tmp_path / "go")
     working = worker("once", "sh", "-c", line, options=("--preempt",))
-    first = slow(ada, "once", "--exclusive")
+    first = deposit(ada, "once", "--lease", "1h", "--exclusive")
     assert told(working, "took")["task"] == first
     since = ada.client.event.wait(timeout=0).seq
-    flash = deposit(ada, "once")
+    flash = deposit(ada, "once", urgency="0.9")
     page = ada.client.event.wait(since=since, timeout=2, kinds=["task.reopened"])
     assert first not in {event.ref for event in page.events}
     (tmp_path / "go").touch()
