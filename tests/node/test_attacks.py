@@ -176,6 +176,7 @@ class Siege:
             with trio.move_on_after(LATE_SECONDS):
                 while not self.is_over():
                     await pause_until(trio.current_time() + 0.02)
+            self.look()
             nursery.cancel_scope.cancel()
         spent = time.process_time() - before_cpu
         self.figures.cpu_percent = 100 * spent / (trio.current_time() - began)
@@ -212,9 +213,12 @@ class Siege:
             await pause_until(now + 0.01)
             late = trio.current_time() - now - 0.01
             self.figures.lag_ms = max(self.figures.lag_ms, 1000 * late)
-            barred = self.victim.net._host.bans.bars_peer(self.rude_peer)
-            if barred and self.figures.banned_after is None:
-                self.figures.banned_after = trio.current_time() - self.began
+            self.look()
+
+    def look(self):
+        barred = self.victim.net._host.bans.bars_peer(self.rude_peer)
+        if barred and self.figures.banned_after is None:
+            self.figures.banned_after = trio.current_time() - self.began
 
     async def welcome_newcomer(self):
         await pause_until(self.began + TALK_SECONDS / 2)
