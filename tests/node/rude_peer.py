@@ -29,6 +29,7 @@ from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import Kind, make_frame, sign_record
 
 MESHSUB = "/meshsub/1.1.0"
+KNOCKS = 3
 WAYS = {}
 
 
@@ -62,9 +63,14 @@ class Visit:
             await trio.lowlevel.checkpoint()
 
     async def come_back(self):
-        """Whatever ended the visit, knock again."""
+        """Whatever ended the visit, knock again, and not once only."""
         await self.leave()
-        await self.net.dial(self.victim, [self.place.text])
+        for _ in range(KNOCKS):
+            await self.net.dial(self.victim, [self.place.text])
+            if self.victim in self.host.peers:
+                return
+            with trio.move_on_after(0.05):
+                await trio.sleep_forever()
 
     async def frames(self, protocol, frames):
         """Push frames down a stream as fast as they are taken."""
