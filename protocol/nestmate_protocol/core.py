@@ -106,7 +106,7 @@ Mail = dict[Address, dict[bytes, int]]
 
 TRUST: Final = {-1: 0.0, 0: 0.5, 1: 0.75, 2: 1.0}
 SIGNAL_KINDS: Final = frozenset(Kind) - frozenset(
-    (*IDENTITY_KINDS, Kind.CARD, Kind.PRESENCE, Kind.INVITE)
+    (*IDENTITY_KINDS, Kind.CARD, Kind.PRESENCE, Kind.INVITE, Kind.OP)
 )
 
 
@@ -309,6 +309,8 @@ class Core:
                 case Channel.SIGNALS:
                     records = open_frame(data, self._me.network)
                     return self._carried(peer, records, now, straight=True)
+                case Channel.SPACES:
+                    return [Strike(peer, Fault.UNKNOWN_KIND)]
                 case _:
                     assert_never(channel)
         except RemoteError as error:

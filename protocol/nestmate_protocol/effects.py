@@ -22,6 +22,7 @@ class Channel(StrEnum):
     CARDS = "cards"
     FRIENDS = "friends"
     SIGNALS = "signals"
+    SPACES = "spaces"
 
 
 @unique

@@ -91,6 +91,13 @@ class TaskId(Identifier):
     prefix = "task"
 
 
+class SpaceId(Identifier):
+    """One space: the id of its first op."""
+
+    __slots__ = ()
+    prefix = "space"
+
+
 class NetworkId(Identifier):
     """One network; records of another network never verify in it."""
 

@@ -59,6 +59,7 @@ class Kind(StrEnum):
     TESTIMONY = "testimony"
     FETCH = "fetch"
     RESULT = "result"
+    OP = "op"
 
 
 IDENTITY_KINDS: Final = (Kind.INCEPTION, Kind.ROTATE, Kind.DEVICE, Kind.RETIRE)
