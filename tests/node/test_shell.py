@@ -17,6 +17,7 @@ from nestmate.network.memory import MemoryNetwork, Switchboard
 from nestmate.node.assembly import SystemClock
 from nestmate.node.events import EventFeed
 from nestmate.node.shell import Shell
+from nestmate.store.ahead import Ahead
 from nestmate.store.memory import MemoryDisk
 from nestmate_protocol.core import Core, Identity, Settings
 from nestmate_protocol.directory.requests import AddSkill
@@ -59,14 +60,15 @@ async def open_shell(board: Switchboard, disk: MemoryDisk) -> AsyncIterator[Shel
         NetworkOptions(host_seed(seed), NETWORK, ("/ip4/127.0.0.1/tcp/0",)), board
     )
     store = disk.open()
+    ahead = Ahead(store)
     core = Core(
         Identity(device, log, host_peer(seed), "", NETWORK),
         Settings(),
         lambda count: next(numbers).to_bytes(count),
         store.report.incarnation,
-        store,
+        ahead,
     )
-    shell = Shell(core, store, network, SystemClock())
+    shell = Shell(core, store, network, SystemClock(), ahead)
     with trio.fail_after(60):
         async with shell.running():
             yield shell

@@ -20,6 +20,7 @@ from nestmate.keyfile import LocalIdentity
 from nestmate.network.base import Network, NetworkOptions
 from nestmate.node.events import EventFeed
 from nestmate.node.shell import Shell
+from nestmate.store.ahead import Ahead
 from nestmate.store.base import BootReport, KeyValue
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.core import Core, Identity, Settings
@@ -78,6 +79,7 @@ async def open_node(
     clock = SystemClock()
     with closing(store):
         network = _network(config, identity, store.get(NETWORK_KEY) or b"")
+        ahead = Ahead(store)
         core = Core(
             Identity(
                 device=identity.key,
@@ -89,9 +91,9 @@ async def open_node(
             Settings(carry=config.sense is Sense.ALL),
             os.urandom,
             store.report.incarnation,
-            store,
+            ahead,
         )
-        shell = Shell(core, store, network, clock)
+        shell = Shell(core, store, network, clock, ahead)
         started = clock.now()
         async with shell.running(), trio.open_nursery() as nursery:
             nursery.start_soon(_keep_network, network, store)

@@ -29,6 +29,7 @@ from nestmate.errors import (
 from nestmate.network.base import Clock, Network, NetworkInput
 from nestmate.node.events import EventFeed
 from nestmate.node.outgoing import Mailroom, Press
+from nestmate.store.ahead import Ahead
 from nestmate.store.base import KeyValue, Write
 from nestmate_protocol.core import Core
 from nestmate_protocol.effects import (
@@ -82,10 +83,19 @@ class _Answer:
 
 
 class Shell:
-    """Runs one core on one store and one network."""
+    """Runs one core on one store and one network.
+
+    ``ahead`` is what the core reads of the store: it sees there what it has asked to
+    save, committed or not.
+    """
 
     def __init__(
-        self, core: Core, store: KeyValue, network: Network, clock: Clock
+        self,
+        core: Core,
+        store: KeyValue,
+        network: Network,
+        clock: Clock,
+        ahead: Ahead,
     ) -> None:
         self.network = network
         self.events = EventFeed(store)
@@ -93,6 +103,7 @@ class Shell:
         self.store_trouble = ""
         self._core = core
         self._store = store
+        self._ahead = ahead
         self._clock = clock
         self._next_request = 0
         self._answers: dict[int, _Answer] = {}
@@ -149,7 +160,12 @@ class Shell:
             for_round = await self._gather()
             effects: list[Effect] = []
             for item in for_round:
-                effects += self._handle(item)
+                caused = self._handle(item)
+                for effect in caused:
+                    if isinstance(effect, Save):
+                        self._ahead.promise(effect.writes)
+                effects += caused
+                await trio.lowlevel.checkpoint()  # a full round must not hold up doors
             await self._carry_out(effects)
 
     async def _gather(self) -> list[Input]:
@@ -222,6 +238,7 @@ class Shell:
             self.store_trouble = str(trouble)
             return trouble
         self._unsaved = []
+        self._ahead.kept()
         self.store_trouble = ""
         return None
 
