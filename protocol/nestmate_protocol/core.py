@@ -10,16 +10,14 @@ subject, no clock, no entropy of its own and no disk.
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Protocol, assert_never
 
+from nestmate_protocol.admission import Admission
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.directory import subject as directory_kept
-from nestmate_protocol.directory.outbox import WAIT_MS_MAX, Outbox
 from nestmate_protocol.directory.outcomes import AgentUp, Entitled, Lapse, Skilled
 from nestmate_protocol.directory.own_card import Me
-from nestmate_protocol.directory.parking import Parking
 from nestmate_protocol.directory.requests import (
     DirectoryRequest,
     ShowStatus,
@@ -67,10 +65,8 @@ from nestmate_protocol.limits import (
     ASKS_OPEN_MAX,
     NAME_CHARS_MAX,
 )
+from nestmate_protocol.postroom import Mail, Postroom
 from nestmate_protocol.records import (
-    IDENTITY_KINDS,
-    Carried,
-    Kind,
     make_frames,
     open_frame,
 )
@@ -102,12 +98,7 @@ Outcome = (
     | Reject
 )
 
-Mail = dict[Address, dict[bytes, int]]
-
 TRUST: Final = {-1: 0.0, 0: 0.5, 1: 0.75, 2: 1.0}
-SIGNAL_KINDS: Final = frozenset(Kind) - frozenset(
-    (*IDENTITY_KINDS, Kind.CARD, Kind.PRESENCE, Kind.INVITE, Kind.OP)
-)
 
 
 class Reader(Protocol):
@@ -206,9 +197,11 @@ class Core:
                 whose=self._neighbours.cards.author_of,
             ),
         )
-        self._outbox = Outbox()
-        self._parking = Parking()
         self._faults: Counter[Fault] = Counter()
+        self._postroom = Postroom(self._directory, self._contacts)
+        self._admission = Admission(
+            me.key.public, self._directory, self._contacts, self._board, self._faults
+        )
         self._asks: set[int] = set()
         self._began: Moment | None = None
 
@@ -236,8 +229,8 @@ class Core:
             self._directory,
             self._friends,
             self._board,
-            self._outbox,
-            self._parking,
+            self._postroom,
+            self._admission,
         )
         times = [part.next_wakeup() for part in parts]
         return min((time for time in times if time is not None), default=None)
@@ -258,7 +251,7 @@ class Core:
             case Arrived(peer, channel, data):
                 return self._arrived(peer, channel, data, now)
             case Heard(peer, _, records):
-                return self._carried(peer, records, now)
+                return [*self._admission.carried(peer, records, now)]
             case PeerUp(peer, multiaddr, inbound):
                 return [*directory.peer_up(peer, multiaddr, now, inbound=inbound)]
             case PeerDown(peer):
@@ -308,7 +301,8 @@ class Core:
                     return [*(Send(peer, channel, each) for each in answers), *told]
                 case Channel.SIGNALS:
                     records = open_frame(data, self._me.network)
-                    return self._carried(peer, records, now, straight=True)
+                    carried = self._admission.carried
+                    return [*carried(peer, records, now, straight=True)]
                 case Channel.SPACES:
                     return [Strike(peer, Fault.UNKNOWN_KIND)]
                 case _:
@@ -316,66 +310,13 @@ class Core:
         except RemoteError as error:
             return [Strike(peer, error.fault)]
 
-    def _carried(
-        self,
-        bearer: PeerId,
-        records: Iterable[Carried],
-        now: Moment,
-        *,
-        straight: bool = False,
-    ) -> list[Outcome]:
-        """Records of anybody, brought by a peer; ``straight`` if to us alone."""
-        admit = partial(self._admit, bearer, now=now, straight=straight)
-        return [outcome for carried in records for outcome in admit(carried)]
-
-    def _admit(
-        self, bearer: PeerId, carried: Carried, now: Moment, *, straight: bool = False
-    ) -> list[Outcome]:
-        """One record, as soon as it is known for whom its key speaks."""
-        record = carried.record
-        if record.author == self._me.key.public:
-            return []  # our own, come back
-        author = self._neighbours.cards.author_of(record.author)
-        if record.kind not in SIGNAL_KINDS:
-            return [self._blame(bearer, author, Fault.UNKNOWN_KIND)]
-        if author is None:
-            if not self._parking.park(carried, bearer, now):
-                self._faults[Fault.OVER_LIMIT] += 1
-            return self._ask_whose(now)
-        if self._contacts.is_blocked(author):
-            return []
-        outcomes: list[Outcome] = []
-        straight = straight and self._neighbours.peer_of(author) == bearer
-        told = self._board.admit(record, author, carried.age_ms, now, straight=straight)
-        for outcome in told:
-            if isinstance(outcome, Reject) and outcome.strike:
-                outcomes.append(self._blame(bearer, author, outcome.fault))
-            else:
-                outcomes.append(outcome)
-        return outcomes
-
-    def _blame(
-        self, bearer: PeerId, author: Address | None, fault: Fault
-    ) -> Strike | Lapse:
-        """Strike an author's own node; who only carried it checked its signature."""
-        if author is not None and self._neighbours.peer_of(author) == bearer:
-            return Strike(bearer, fault)
-        return Lapse(fault)
-
-    def _ask_whose(self, now: Moment) -> list[Outcome]:
-        """Ask for the cards of authors whose records wait."""
-        outcomes: list[Outcome] = []
-        for device, bearer in self._parking.wake(now):
-            outcomes += self._directory.reception.ask_whose(device, bearer)
-        return outcomes
-
     def _wake(self, now: Moment) -> list[Outcome]:
-        self._outbox.wake(now)
+        self._postroom.wake(now)
         return [
             *self._directory.wake(now),
             *self._friends.wake(now),
             *self._board.wake(now),
-            *self._ask_whose(now),
+            *self._admission.ask_whose(now),
         ]
 
     def _settle(self, outcomes: Iterable[Outcome], now: Moment) -> list[Effect]:
@@ -393,14 +334,13 @@ class Core:
                     more += self._directory.finder.seek_skill(skill, now)
                 case AgentUp(address, peer):
                     more = self._agent_up(address, peer, now)
-                    for record, age_ms in self._outbox.take(address, now):
+                    for record, age_ms in self._postroom.take(address, now):
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Skilled(address, skills):
                     for record, age_ms in self._board.greeting(now, skills):
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Entitled(device, _):
-                    for bearer, carried in self._parking.release(device, now):
-                        more += self._admit(bearer, carried, now)
+                    more += self._admission.entitled(device, now)
                 case Meet(address, peer, multiaddrs, until_ms):
                     meeting = Meeting(address, peer, multiaddrs, until_ms)
                     more += self._directory.meet(meeting, now)
@@ -423,7 +363,7 @@ class Core:
                 case _:
                     effects.append(outcome)
             waiting.extendleft(reversed(more))
-        return effects + self._post(mail, now)
+        return effects + self._postroom.post(mail, now)
 
     def _agent_up(self, address: Address, peer: PeerId, now: Moment) -> list[Outcome]:
         """An agent can be reached: whoever has something for it says so."""
@@ -432,21 +372,6 @@ class Core:
         frames = make_frames(self._board.greeting(now))
         outcomes += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
         return outcomes
-
-    def _post(self, mail: Mail, now: Moment) -> list[Effect]:
-        """Send to whoever is connected; look for the others and keep it a while."""
-        effects: list[Effect] = []
-        for address, records in mail.items():
-            peer = self._neighbours.peer_of(address)
-            if peer is not None:
-                frames = make_frames(records.items())
-                effects += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
-            elif not self._contacts.is_blocked(address):
-                for record, age_ms in records.items():
-                    self._outbox.put(address, record, age_ms, now)
-                until_ms = now.mono_ms + WAIT_MS_MAX
-                effects += self._directory.finder.seek(address, until_ms, now)
-        return effects
 
     def _answers(self, replies: Iterable[Reply]) -> list[Effect]:
         """One answer to each open request, and none to one that was abandoned."""

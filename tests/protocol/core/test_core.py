@@ -199,9 +199,9 @@ def test_a_record_whose_author_stays_unknown_is_dropped_in_time(village):
     village.befriend(ann, bob)
     _, record = record_of_a_stranger(village)
     ann.feed(Arrived(bob.peer, Channel.SIGNALS, make_frame([(record, 10)])))
-    assert len(ann.core._parking) == 1
+    assert len(ann.core._admission._parking) == 1
     village.wait(31)
-    assert len(ann.core._parking) == 0
+    assert len(ann.core._admission._parking) == 0
     assert sensed(ann) == []
 
 
@@ -214,7 +214,7 @@ def test_one_bearer_cannot_fill_the_room_where_records_wait(village):
         record = sign_record(key, network, Kind.CANCEL, {1: bytes(32), 2: 1})
         frame = make_frame([(record.data, 0)])
         ann.feed(Heard(bob.peer, "topic", open_frame(frame, network)))
-    assert len(ann.core._parking) == PARKED_RECORDS_MAX // 8
+    assert len(ann.core._admission._parking) == PARKED_RECORDS_MAX // 8
 
 
 def test_a_record_that_is_no_signal_is_held_against_its_author_who_sent_it(village):
@@ -362,7 +362,11 @@ def test_no_bytes_of_any_peer_raise_or_change_what_is_kept(village, besieged, st
         besieged.feed(Wakeup())
     assert news(besieged) == set()
     assert len(list(besieged.disk.scan(b"d/book/"))) <= 2
-    assert len(besieged.core._parking) == len(besieged.core._outbox) == 0
+    assert (
+        len(besieged.core._admission._parking)
+        == len(besieged.core._postroom._outbox)
+        == 0
+    )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
