@@ -1,0 +1,116 @@
+"""Auth: the mutations that say who may do what, made and read.
+
+A grant and a revocation are made under the cap of the op that carries them; an
+endorsement is a founder's word for what another founder did. Whatever is read here came
+from somewhere: what is not well formed is None, and counts for nothing anywhere. This
+file knows no set of ops and does not say what holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nestmate_protocol.codec import Encodable, Value, decode, encode
+from nestmate_protocol.errors import LocalError, RemoteError
+from nestmate_protocol.grants import Grant, check_grant, read_grant
+from nestmate_protocol.ids import ID_BYTES, RecordId
+from nestmate_protocol.limits import (
+    ENDORSED_PER_MUTATION_MAX,
+    HEADS_PER_REVOCATION_MAX,
+)
+from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Mutation, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The end of a grant: all that was done under it goes, but what is kept.
+
+    ``heads`` name the last op that is kept of each chain; what comes before it in its
+    author's chain is kept with it.
+    """
+
+    grant: Dot
+    heads: tuple[RecordId, ...]
+
+
+def granting(grant: Grant) -> Mutation:
+    """The mutation that makes a grant, a child of the cap its op is written under."""
+    check_grant(grant)
+    return _mutation(Type.GRANT, grant.fields())
+
+
+def revoking(grant: Dot, heads: Sequence[RecordId]) -> Mutation:
+    """The mutation that ends a grant and keeps what leads up to the heads."""
+    kept = sorted(set(heads))
+    if len(kept) > HEADS_PER_REVOCATION_MAX:
+        raise LocalError(
+            f"a revocation keeps at most {HEADS_PER_REVOCATION_MAX} chains",
+            "revoke the grants below this one first, each with its own chains",
+        )
+    return _mutation(Type.REVOKE, [grant, [head.raw for head in kept]])
+
+
+def endorsing(ops: Sequence[RecordId]) -> Mutation:
+    """The mutation by which a founder stands behind what other founders did."""
+    if not 1 <= len(ops) <= ENDORSED_PER_MUTATION_MAX:
+        raise LocalError(f"endorse 1 to {ENDORSED_PER_MUTATION_MAX} ops at once")
+    return _mutation(Type.ENDORSE, [op.raw for op in sorted(set(ops))])
+
+
+def leaving() -> Mutation:
+    """The mutation by which an author says that it goes."""
+    return _mutation(Type.LEAVE, None)
+
+
+def grant_in(mutation: Mutation) -> Grant | None:
+    """The grant a mutation makes."""
+    if mutation.type is not Type.GRANT or not _is_plain(mutation):
+        return None
+    try:
+        return read_grant(mutation.arg)
+    except RemoteError:
+        return None
+
+
+def revocation_in(mutation: Mutation) -> Revocation | None:
+    """The revocation a mutation is."""
+    if mutation.type is not Type.REVOKE or not _is_plain(mutation):
+        return None
+    match mutation.arg:
+        case [bytes(dot), list(rows)] if len(dot) == DOT_BYTES:
+            heads = _ids_in(rows, HEADS_PER_REVOCATION_MAX)
+            return None if heads is None else Revocation(Dot(dot), heads)
+        case _:
+            return None
+
+
+def endorsed_in(mutation: Mutation) -> tuple[RecordId, ...] | None:
+    """The ops a mutation endorses."""
+    if mutation.type is not Type.ENDORSE or not _is_plain(mutation):
+        return None
+    match mutation.arg:
+        case list(rows) if rows:
+            return _ids_in(rows, ENDORSED_PER_MUTATION_MAX)
+        case _:
+            return None
+
+
+def is_leave(mutation: Mutation) -> bool:
+    """Whether it says that its author goes."""
+    plain = mutation.type is Type.LEAVE and _is_plain(mutation)
+    return plain and mutation.arg is None
+
+
+def _mutation(kind: Type, arg: Encodable) -> Mutation:
+    return Mutation(kind, 0, "", arg=decode(encode(arg)))
+
+
+def _is_plain(mutation: Mutation) -> bool:
+    """Whether it is its arg and nothing else."""
+    return mutation.action == 0 and not mutation.digest and not mutation.superseded
+
+
+def _ids_in(rows: list[Value], most: int) -> tuple[RecordId, ...] | None:
+    ids = tuple(
+        RecordId(row) for row in rows if type(row) is bytes and len(row) == ID_BYTES
+    )
+    return ids if len(ids) == len(rows) <= most else None
