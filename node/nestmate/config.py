@@ -20,6 +20,9 @@ from nestmate_protocol.limits import (
     CONNECTIONS_MAX,
     CONNECTIONS_PER_IP_MAX,
     CONNECTIONS_RESERVED,
+    EVENTS_BYTES_MAX,
+    EVENTS_KEPT_MAX,
+    EVENTS_PAGE_MAX,
     HOST_ADDRESSES_MAX,
     MULTIADDR_CHARS_MAX,
     NAME_CHARS_MAX,
@@ -29,6 +32,9 @@ CONFIG_BYTES_MAX: Final = 64 * 1024
 CONNECTIONS_CEILING: Final = 4_096
 LOG_BYTES_MIN: Final = 64 * 1024
 LOG_BYTES_CEILING: Final = 1 << 40
+EVENTS_CEILING: Final = 1_000_000_000
+EVENTS_BYTES_MIN: Final = 1024 * 1024
+EVENTS_BYTES_CEILING: Final = 1 << 40
 
 _LISTEN: Final = re.compile(r"/(?:ip4/[\d.]{7,15}|ip6/[\da-fA-F:.]{2,45})/tcp/(\d+)")
 _ANNOUNCE: Final = re.compile(r"/(?:ip4|ip6|dns|dns4|dns6)/[^\s/]+/tcp/(\d+)")
@@ -71,6 +77,8 @@ class Limits:
     connections_in_max: int = CONNECTIONS_IN_MAX
     connections_per_ip_max: int = CONNECTIONS_PER_IP_MAX
     log_bytes_max: int = 8 * 1024 * 1024
+    events_max: int = EVENTS_KEPT_MAX
+    events_bytes_max: int = EVENTS_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +313,8 @@ _READERS: Final[Mapping[str, _Reader]] = {
     "connections_in_max": _integer(0, CONNECTIONS_CEILING),
     "connections_per_ip_max": _integer(1, CONNECTIONS_CEILING),
     "log_bytes_max": _integer(LOG_BYTES_MIN, LOG_BYTES_CEILING),
+    "events_max": _integer(EVENTS_PAGE_MAX, EVENTS_CEILING),
+    "events_bytes_max": _integer(EVENTS_BYTES_MIN, EVENTS_BYTES_CEILING),
 }
 
 _COMMENTS: Final[Mapping[str, str]] = {
@@ -320,4 +330,6 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "connections_in_max": "connections at once that others opened",
     "connections_per_ip_max": "connections at once from one IP address",
     "log_bytes_max": "bytes of log/node.log before it is turned over",
+    "events_max": "events kept for who was away",
+    "events_bytes_max": "bytes they may take; the oldest go first",
 }

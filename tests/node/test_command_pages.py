@@ -19,6 +19,7 @@ from nestmate.doors.tools import (
     RESOURCES,
     rows_of,
     tool_sheets,
+    usual_action,
 )
 from nestmate.operations.parameters import parameters
 from nestmate.operations.table import BY_NAME
@@ -184,7 +185,9 @@ def chapters():
     alone = {path: made[path] for path in COMMANDS if " " not in path}
     yield "Commands that stand alone", alone
     for group, line in GROUPS.items():
-        within = {path: made[path] for path in COMMANDS if path.startswith(f"{group} ")}
+        within = {
+            path: made[path] for path in COMMANDS if path.rpartition(" ")[0] == group
+        }
         yield f"`{group}`: {line[:1].lower()}{line[1:].rstrip('.')}", within
 
 
@@ -217,7 +220,8 @@ name is that of `--as`. It ends with exit code 3 when the node goes away.
 ## What holds for every tool
 
 - Tools are rendered from [the table of operations](operations.md): same fields, same
-  answers. A tool that carries several operations takes an `action`.
+  answers. A tool that carries several operations takes an `action`; one that is called
+  after one of them does that one without.
 - The answer is there twice, as `structuredContent` and as the same JSON in a text.
 - What cannot be done is an answer with `isError` and a [problem document](errors.md),
   so that an agent can read the way out.
@@ -252,6 +256,8 @@ def tool_section(sheet) -> str:
         return "\n".join([*parts, f"{told}\n"])
     lines = [f"| `{ACTION}` | operation | |", "|---|---|---|"]
     lines += [f"| `{row.action}` | {link_to(row.name)} | {row.help} |" for row in rows]
+    if usual := usual_action(sheet.name):
+        kind += f" Without an `action` it does `{usual}`."
     return "\n".join([*parts, f"{kind}\n", "\n".join(lines) + "\n"])
 
 

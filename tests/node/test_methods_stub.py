@@ -55,18 +55,27 @@ def method(row: Operation) -> str:
     return f'{head}\n        """{row.help}"""\n'
 
 
+def kind_of(noun: str) -> str:
+    return f"{noun.title().replace('.', '')}Methods"
+
+
+def place_of(noun: str) -> str:
+    return f"    {noun.rpartition('.')[2]}: {kind_of(noun)}\n"
+
+
 def stub() -> str:
     nouns = dict.fromkeys(row.noun for row in OPERATIONS if row.noun)
+    inner_first = sorted(nouns, key=lambda noun: -noun.count("."))
     kinds = {(row.response.__module__, row.response.__name__) for row in OPERATIONS}
     parts = [OPENING]
     parts += [f"from {module} import {name}\n" for module, name in sorted(kinds)]
-    for noun in nouns:
-        parts.append(
-            f'class {noun.title()}Methods:\n    """What is done to {noun}s."""\n'
-        )
+    for noun in inner_first:
+        what = noun.replace(".", " ")
+        parts.append(f'class {kind_of(noun)}:\n    """What is done to {what}s."""\n')
+        parts += [place_of(each) for each in nouns if each.rpartition(".")[0] == noun]
         parts += [method(row) for row in OPERATIONS if row.noun == noun]
     parts.append('class Methods:\n    """Every operation as a method, by noun."""\n')
-    parts += [f"    {noun}: {noun.title()}Methods\n" for noun in nouns]
+    parts += [place_of(noun) for noun in nouns if "." not in noun]
     parts.append("    def __init__(self) -> None: ...\n")
     parts += [method(row) for row in OPERATIONS if not row.noun]
     return "\n".join([*parts, CALL, ""])

@@ -23,7 +23,7 @@ CHAPTERS = {
     "Skills": ("skill",),
     "Signals": ("signal",),
     "Claims": ("claim",),
-    "Events": ("event",),
+    "Events": ("event", "event.cursor", "event.dead"),
 }
 SIMPLE = {"string": "text", "boolean": "true or false", None: "any JSON"}
 OPENING = """\

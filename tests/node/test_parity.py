@@ -13,7 +13,8 @@ import json
 import os
 import socket
 from functools import cached_property
-from typing import Any
+from operator import attrgetter
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -140,8 +141,7 @@ class ByPython:
     def ask(self, row: Operation, fields: Answer) -> Answer:
         placed = [fields[name] for name in row.arguments if name in fields]
         rest = {key: it for key, it in fields.items() if key not in row.arguments}
-        noun = getattr(self.client, row.noun) if row.noun else self.client
-        answer = getattr(noun, row.verb)(*placed, **rest)
+        answer = attrgetter(row.name)(self.client)(*placed, **rest)
         assert type(answer) is row.response
         return msgspec.to_builtins(answer)
 
@@ -237,7 +237,7 @@ class AgentScenes(Nodes):
 
 
 class SignalScenes(Nodes):
-    """Of skills, signals and events."""
+    """Of skills and signals."""
 
     skill_ls = AgentScenes.nothing
 
@@ -301,9 +301,47 @@ class SignalScenes(Nodes):
         self.ada.signal.withdraw(self.own_task())
         return {"since": since, "timeout": 30}
 
+
+class EventScenes(Nodes):
+    """Of events, their readers and what these gave up."""
+
+    FILTERS: ClassVar[Answer] = {"kinds": ["task.*"], "space": "s", "path": "p"}
+
     def event_wait(self) -> Answer:
-        kinds = ["task.*", "signal.*"]
-        return {"since": 0, "timeout": "30s", "kinds": kinds, "limit": 3}
+        wish = {"since": 0, "timeout": "30s", "kinds": ["peer.*"], "limit": 3}
+        return wish | {"cursor": self.cursor(), "author": "bob"}
+
+    def event_find(self) -> Answer:
+        times = {"after": "24h", "before": "0s", "limit": 2}
+        return {"query": "peer.*", "author": "bob", **self.FILTERS, **times}
+
+    def cursor(self) -> str:
+        return self.ada.event.cursor.set(self.new("cursor"), start=0).cursor
+
+    def event_cursor_set(self) -> Answer:
+        where = {"cursor": self.new("cursor"), "seq": 1, "start": 0}
+        return where | self.FILTERS | {"author": "bob"}
+
+    event_cursor_ls = AgentScenes.nothing
+
+    def event_cursor_rm(self) -> Answer:
+        return {"cursor": self.cursor()}
+
+    def event_ack(self) -> Answer:
+        return {"cursor": self.cursor(), "seq": 1}
+
+    def event_reject(self) -> Answer:
+        return {"cursor": self.cursor(), "seq": 1, "reason": "no", "tries": 2}
+
+    def event_dead_rm(self) -> Answer:
+        cursor = self.cursor()
+        self.ada.event.reject(cursor, 1)
+        return {"cursor": cursor, "seq": 1}
+
+    event_dead_retry = event_dead_rm
+
+    def event_dead_ls(self) -> Answer:
+        return {"cursor": self.event_dead_rm()["cursor"]}
 
 
 class ClaimScenes(Nodes):
@@ -349,7 +387,7 @@ class ClaimScenes(Nodes):
         return {"task": self.held(), "reason": "too hard"}
 
 
-class Stage(AgentScenes, SignalScenes, ClaimScenes):
+class Stage(AgentScenes, SignalScenes, ClaimScenes, EventScenes):
     """A scene for each operation: makes what it needs, and returns what to ask with.
 
     A scene's name is the operation's, with an underscore for the dot.

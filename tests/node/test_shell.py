@@ -15,13 +15,12 @@ from nestmate.errors import NodeError, NotFoundError, StoreError
 from nestmate.network.base import NetworkOptions
 from nestmate.network.memory import MemoryNetwork, Switchboard
 from nestmate.node.assembly import SystemClock
-from nestmate.node.events import EventFeed
 from nestmate.node.shell import Shell
 from nestmate.store.ahead import Ahead
 from nestmate.store.memory import MemoryDisk
 from nestmate_protocol.core import Core, Identity, Settings
 from nestmate_protocol.directory.requests import AddSkill
-from nestmate_protocol.effects import Notify
+from nestmate_protocol.effects import Notify, Save
 from nestmate_protocol.friends.requests import CreateInvite, Invited, Joined, JoinInvite
 from nestmate_protocol.identity.cards import SkillOffer
 from nestmate_protocol.identity.log import begin_log
@@ -33,7 +32,6 @@ from nestmate_protocol.keys import (
     recovery_key,
     rotation_key,
 )
-from nestmate_protocol.limits import EVENTS_KEPT_MAX
 from nestmate_protocol.signals.requests import (
     ClaimView,
     Deposited,
@@ -165,34 +163,49 @@ async def test_what_the_disk_refused_is_written_when_it_takes_it_again(
         assert any(b"kept" in value for _, value in shell._store.scan(b"d/"))
 
 
-def test_the_feed_goes_on_counting_after_a_restart() -> None:
-    store = MemoryDisk().open()
-    feed = EventFeed(store)
-    now = SystemClock().now()
-    events, writes = feed.record([Notify("one"), Notify("two")], now)
-    store.write(writes, durable=False)
-    feed.tell(events)
-    again = EventFeed(store)
-    assert again.last_seq == 2
-    assert [event.kind for event in again.after(0).events] == ["one", "two"]
+async def test_events_a_full_disk_refused_are_told_in_order_once_it_has_taken_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    disk, board = MemoryDisk(), Switchboard()
+    async with open_shell(board, disk) as shell:
+        before = shell.events.last_seq
+        with monkeypatch.context() as full:
+            full.setattr(shell._store, "write", refuse)
+            await shell.keep(lambda: [Notify("first")])
+            assert not shell.events.after(before).events
+        await shell.keep(lambda: [Notify("second")])
+        told = [event.kind for event in shell.events.after(before).events]
+        assert told == ["first", "second"]
 
 
-def test_the_feed_is_bounded_and_says_so_to_who_was_away() -> None:
-    store = MemoryDisk().open()
-    feed = EventFeed(store)
-    now = SystemClock().now()
-    events, writes = feed.record([Notify("x")] * (EVENTS_KEPT_MAX + 5), now)
-    store.write(writes, durable=False)
-    feed.tell(events)
-    assert feed.after(0).lagged
-    assert not feed.after(5).lagged
-    assert len(list(store.scan(b"e/"))) == EVENTS_KEPT_MAX
+async def test_what_the_node_keeps_itself_is_refused_while_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    async with open_shell(Switchboard(), MemoryDisk()) as shell:
+        with monkeypatch.context() as full:
+            full.setattr(shell._store, "write", refuse)
+            with pytest.raises(StoreError):
+                await shell.keep(lambda: [Save(((b"x", b"kept"),)), Notify("kept")])
+        await shell.keep(list)
+        assert shell._store.get(b"x") == b"kept"
+        assert shell.events.after(0).events[-1].kind == "kept"
 
 
-async def test_a_waiting_reader_wakes_when_something_is_told() -> None:
-    store = MemoryDisk().open()
-    feed = EventFeed(store)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(feed.wait_beyond, 0, 5.0)
-        events, _ = feed.record([Notify("news")], SystemClock().now())
-        feed.tell(events)
+async def test_what_the_node_keeps_is_kept_though_who_asked_for_it_leaves() -> None:
+    async with open_shell(Switchboard(), MemoryDisk()) as shell:
+        with trio.CancelScope() as asking:
+
+            def make() -> list[Save | Notify]:
+                asking.cancel()
+                return [Save(((b"x", b"kept"),)), Notify("kept")]
+
+            await shell.keep(make)
+        await shell.keep(lambda: [Notify("next")])
+        assert [e.kind for e in shell.events.after(0).events] == ["kept", "next"]
+        assert shell._store.get(b"x") == b"kept"

@@ -96,6 +96,8 @@ _OPTION_NAMES = {
     ("invite", "grants"): "grant",
     ("skill.add", "input_schema"): "input-schema",
     ("event.wait", "kinds"): "type",
+    ("event.find", "kinds"): "type",
+    ("event.cursor.set", "kinds"): "type",
     ("signal.deposit", "inputs"): "input",
 }
 

@@ -266,7 +266,8 @@ class _Rooms:
                 yield _sse("problem", msgspec.json.encode(problem_of(error)))
                 return
             if not said_hello:
-                start = page.seq if payload["since"] is None else payload["since"]
+                begin = page.events[0].seq - 1 if page.events else page.seq
+                start = begin if payload["since"] is None else payload["since"]
                 yield _sse("hello", msgspec.json.encode({"seq": start}), start)
                 said_hello = True
             if page.lagged:

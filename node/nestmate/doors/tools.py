@@ -1,8 +1,10 @@
 """Tools for agents, read off the table of operations.
 
 A tool that carries several operations takes an ``action``, and any field any of them
-takes; which of them a call needs is checked when the operation is known. Pure: the
-same table makes the same tools in the same order. This file does not speak MCP.
+takes; which of them a call needs is checked when the operation is known. A tool that
+is called after one of them (``events_wait``) does that one where no action is given.
+Pure: the same table makes the same tools in the same order. This file does not speak
+MCP.
 """
 
 from collections.abc import Iterable, Mapping
@@ -89,11 +91,18 @@ def operation_of(tool: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str
     if len(rows) == 1:
         return rows[0].name, dict(arguments)
     rest = {key: value for key, value in arguments.items() if key != ACTION}
+    action = arguments.get(ACTION, usual_action(tool))
     for row in rows:
-        if row.action == arguments.get(ACTION):
+        if row.action == action:
             return row.name, rest
     actions = ", ".join(row.action for row in rows)
     raise UsageError(f"{tool} needs an `action`.", f"One of: {actions}.")
+
+
+def usual_action(tool: str) -> str:
+    """The action of a tool that is called after it; empty if none is."""
+    actions = [row.action for row in rows_of(tool)]
+    return next((each for each in actions if each and tool.endswith(f"_{each}")), "")
 
 
 def _sheet(name: str, rows: tuple[Operation, ...]) -> ToolSheet:
@@ -101,8 +110,10 @@ def _sheet(name: str, rows: tuple[Operation, ...]) -> ToolSheet:
     if len(rows) == 1:
         return ToolSheet(name, rows[0].help, _schema(rows[0]), reads_only)
     lines = [f"{row.action}: {row.help}{_needs(row)}" for row in rows]
+    action = {"type": "string", "enum": [row.action for row in rows]}
+    usual = usual_action(name)
     properties: dict[str, Any] = {
-        ACTION: {"type": "string", "enum": [row.action for row in rows]}
+        ACTION: action | ({"default": usual} if usual else {})
     }
     for row in rows:
         for key, value in _schema(row)["properties"].items():
@@ -110,7 +121,7 @@ def _sheet(name: str, rows: tuple[Operation, ...]) -> ToolSheet:
     schema = {
         "type": "object",
         "properties": properties,
-        "required": [ACTION],
+        "required": [] if usual else [ACTION],
         "additionalProperties": False,
     }
     return ToolSheet(name, "\n".join(lines), schema, reads_only)

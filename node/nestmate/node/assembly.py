@@ -7,7 +7,7 @@ store now and then, and at the end.
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 
@@ -18,13 +18,15 @@ from nestmate.errors import StoreError
 from nestmate.home import Home
 from nestmate.keyfile import LocalIdentity
 from nestmate.network.base import Network, NetworkOptions
-from nestmate.node.events import EventFeed
+from nestmate.node.cursors import Cursors
+from nestmate.node.events import EventFeed, Retention
 from nestmate.node.shell import Shell
 from nestmate.store.ahead import Ahead
 from nestmate.store.base import BootReport, KeyValue
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.core import Core, Identity, Settings
 from nestmate_protocol.directory.topics import network_id
+from nestmate_protocol.effects import Notify, Save
 from nestmate_protocol.inputs import Request
 
 NETWORK_KEY = b"n/kept"
@@ -50,6 +52,7 @@ class Node:
     boot: BootReport
     started: Moment
     shell: Shell
+    cursors: Cursors
     stopping: trio.Event = field(default_factory=trio.Event)
 
     @property
@@ -65,6 +68,10 @@ class Node:
     async def ask(self, request: Request) -> object:
         """Put one request to the core; raises the NodeError its refusal stands for."""
         return await self.shell.ask(request)
+
+    async def keep(self, make: Callable[[], Sequence[Save | Notify]]) -> None:
+        """Write and tell what the node itself has to; see the shell."""
+        await self.shell.keep(make)
 
     def stop(self) -> None:
         """Ask whoever runs this node to end it; returns at once."""
@@ -93,12 +100,15 @@ async def open_node(
             store.report.incarnation,
             ahead,
         )
-        shell = Shell(core, store, network, clock, ahead)
+        limits = config.limits
+        retention = Retention(limits.events_max, limits.events_bytes_max)
+        shell = Shell(core, store, network, clock, ahead, retention=retention)
         started = clock.now()
         async with shell.running(), trio.open_nursery() as nursery:
             nursery.start_soon(_keep_network, network, store)
             nursery.start_soon(_vouch, store)
-            yield Node(home, config, identity, store.report, started, shell)
+            cursors = Cursors(store, shell.events.last_seq)
+            yield Node(home, config, identity, store.report, started, shell, cursors)
             nursery.cancel_scope.cancel()
         _keep_once(network, store)
 

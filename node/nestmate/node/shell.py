@@ -9,7 +9,7 @@ what an input means nor why an effect was asked for.
 import logging
 import os
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVarTuple, Unpack, assert_never
@@ -27,7 +27,7 @@ from nestmate.errors import (
     UsageError,
 )
 from nestmate.network.base import Clock, Network, NetworkInput
-from nestmate.node.events import EventFeed
+from nestmate.node.events import EventFeed, Retention
 from nestmate.node.outgoing import Mailroom, Press
 from nestmate.store.ahead import Ahead
 from nestmate.store.base import KeyValue, Write
@@ -96,9 +96,11 @@ class Shell:
         network: Network,
         clock: Clock,
         ahead: Ahead,
+        *,
+        retention: Retention | None = None,
     ) -> None:
         self.network = network
-        self.events = EventFeed(store)
+        self.events = EventFeed(store, retention)
         self.crashes = 0
         self.store_trouble = ""
         self._core = core
@@ -108,6 +110,7 @@ class Shell:
         self._next_request = 0
         self._answers: dict[int, _Answer] = {}
         self._unsaved: list[Write] = []
+        self._turn = trio.Lock()
         self._lookups = trio.CapacityLimiter(LOOKUPS_AT_ONCE_MAX)
         self._inbox_in, self._inbox_out = trio.open_memory_channel[Input](
             INBOX_ITEMS_MAX
@@ -149,6 +152,19 @@ class Shell:
             raise _ERRORS[refusal.code](refusal.detail, refusal.hint)
         return answer.value
 
+    async def keep(self, make: Callable[[], Sequence[Save | Notify]]) -> None:
+        """Write and tell what the node itself has to, in turn with the core's.
+
+        ``make`` is called when it is its turn: what is to be kept may depend on what
+        was. Raises what it raises, and StoreError if something durable is not on
+        disk; that is tried again. Who asked for it may leave, it is done all the same.
+        """
+        async with self._turn:
+            with trio.CancelScope(shield=True):
+                trouble = await self._carry_out(make())
+        if trouble is not None:
+            raise trouble
+
     def _abandon(self, number: int) -> None:
         try:
             self._inbox_in.send_nowait(Abandon(number))
@@ -158,15 +174,19 @@ class Shell:
     async def _loop(self) -> None:
         while True:
             for_round = await self._gather()
-            effects: list[Effect] = []
-            for item in for_round:
-                caused = self._handle(item)
-                for effect in caused:
-                    if isinstance(effect, Save):
-                        self._ahead.promise(effect.writes)
-                effects += caused
-                await trio.lowlevel.checkpoint()  # a full round must not hold up doors
-            await self._carry_out(effects)
+            async with self._turn:
+                await self._go_round(for_round)
+
+    async def _go_round(self, inputs: Iterable[Input]) -> None:
+        effects: list[Effect] = []
+        for item in inputs:
+            caused = self._handle(item)
+            for effect in caused:
+                if isinstance(effect, Save):
+                    self._ahead.promise(effect.writes)
+            effects += caused
+            await trio.lowlevel.checkpoint()  # a full round must not hold up doors
+        await self._carry_out(effects)
 
     async def _gather(self) -> list[Input]:
         """Wait for the next input, then take along what has queued up meanwhile."""
@@ -207,21 +227,24 @@ class Shell:
             if isinstance(item, PeerDown):
                 self._mailroom.forget(item.peer)
 
-    async def _carry_out(self, effects: list[Effect]) -> None:
+    async def _carry_out(self, effects: Sequence[Effect]) -> NodeError | None:
+        """Durable, then visible, then answered; what kept it from being durable."""
         replies = [effect for effect in effects if isinstance(effect, Reply)]
         notices = [effect for effect in effects if isinstance(effect, Notify)]
-        events, writes = self.events.record(notices, self._clock.now())
         saves = [effect for effect in effects if isinstance(effect, Save)]
         durable = any(save.durable for save in saves)
-        writes = [write for save in saves for write in save.writes] + writes
+        writes = [write for save in saves for write in save.writes]
+        writes += self.events.record(notices, self._clock.now())
         trouble = await self._commit(writes, durable=durable)
         if trouble is not None and durable:
             self._answer([Reply(reply.request, trouble) for reply in replies])
-            return
+            return trouble
         for effect in effects:
             self._make_visible(effect)
-        self.events.tell(events)
+        if trouble is None:  # else they are told when they are written
+            self.events.tell()
         self._answer(replies)
+        return None
 
     async def _commit(self, writes: list[Write], *, durable: bool) -> NodeError | None:
         """Write one batch; what the disk refuses is kept and tried again."""

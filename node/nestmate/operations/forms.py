@@ -95,6 +95,15 @@ def moment_ms(text: str, field: str, now_ms: int) -> int:
         raise UsageError(f"{error} (in `{field}`)", error.hint) from None
 
 
+def past_ms(text: str, field: str, now_ms: int) -> int | None:
+    """Unix ms of an RFC 3339 time or of so long ago; None for empty text."""
+    if not text:
+        return None
+    if text[0].isdigit() and "-" not in text:
+        return now_ms - _duration_ms(text, field)
+    return moment_ms(text, field, now_ms)
+
+
 def time_or_none(wall_ms: int) -> str | None:
     """RFC 3339 of a Unix time in ms, None for 0, which stands for never."""
     return format_time(wall_ms) if wall_ms else None

@@ -59,12 +59,18 @@ class Call:
 
 
 class Noun:
-    """The operations on one noun: ``client.signal``, ``client.claim``."""
+    """The operations on one noun: ``client.signal``, ``client.event.cursor``."""
 
     def __init__(self, client: "Methods", noun: str) -> None:
-        self._calls = {
+        self._calls: dict[str, Call | Noun] = {
             row.verb: Call(client, row) for row in OPERATIONS if row.noun == noun
         }
+        within = f"{noun}." if noun else ""
+        for row in OPERATIONS:
+            if row.noun.startswith(within) and row.noun != noun:
+                inner = row.noun.removeprefix(within).partition(".")[0]
+                if inner not in self._calls:
+                    self._calls[inner] = Noun(client, within + inner)
         self._noun = noun
 
     def __repr__(self) -> str:
@@ -73,7 +79,7 @@ class Noun:
     def __dir__(self) -> list[str]:
         return list(self._calls)
 
-    def __getattr__(self, verb: str) -> Call:
+    def __getattr__(self, verb: str) -> "Call | Noun":
         try:
             return self._calls[verb]
         except KeyError:
@@ -87,16 +93,15 @@ class Methods:
     """
 
     def __init__(self) -> None:
-        self._nouns = {row.noun: Noun(self, row.noun) for row in OPERATIONS}
+        self._all = Noun(self, "")
 
     def __dir__(self) -> list[str]:
-        nouns = [*filter(None, self._nouns), *dir(self._nouns[""])]
-        return [*object.__dir__(self), *nouns]
+        return [*object.__dir__(self), *dir(self._all)]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._nouns.get(name) or getattr(self._nouns[""], name)
+        return getattr(self._all, name)
 
     def call(self, name: str, fields: Mapping[str, object] | None = None) -> Any:
         """The response to an operation."""

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from nestmate.operations.agents import Agent, Pong
 from nestmate.operations.claims import Claim, Claims
-from nestmate.operations.events import EventPage
+from nestmate.operations.cursors import Cursor, Cursors, DeadLetters, Moved, Retrying
+from nestmate.operations.events import EventPage, FoundEvents
 from nestmate.operations.fields import Done
 from nestmate.operations.friends import Contact, Contacts, Invite, Joined
 from nestmate.operations.peers import Peers
@@ -20,6 +21,40 @@ from nestmate.operations.signals import (
 )
 from nestmate.operations.skills import SkillResults, Skills
 from nestmate.operations.status import Findings, Status, Stopping, Version
+
+class EventCursorMethods:
+    """What is done to event cursors."""
+
+    def ls(self) -> Cursors:
+        """How far each reader of the events has come."""
+
+    def set(
+        self,
+        cursor: str,
+        *,
+        seq: int | None = None,
+        start: int | None = None,
+        kinds: Sequence[str] = (),
+        space: str = "",
+        path: str = "",
+        author: str = "",
+    ) -> Cursor:
+        """Make a named place in the feed of events, or move one."""
+
+    def rm(self, cursor: str) -> Done:
+        """Forget a cursor and its dead letters."""
+
+class EventDeadMethods:
+    """What is done to event deads."""
+
+    def ls(self, cursor: str = "") -> DeadLetters:
+        """The events that readers gave up, and why."""
+
+    def retry(self, cursor: str, seq: int | None = None) -> Retrying:
+        """Hand dead letters out once more."""
+
+    def rm(self, cursor: str, seq: int) -> Done:
+        """Forget a dead letter."""
 
 class ContactMethods:
     """What is done to contacts."""
@@ -181,6 +216,10 @@ class ClaimMethods:
 class EventMethods:
     """What is done to events."""
 
+    cursor: EventCursorMethods
+
+    dead: EventDeadMethods
+
     def wait(
         self,
         *,
@@ -188,8 +227,34 @@ class EventMethods:
         timeout: float | str = 30.0,
         kinds: Sequence[str] = (),
         limit: int = 256,
+        cursor: str = "",
+        space: str = "",
+        path: str = "",
+        author: str = "",
     ) -> EventPage:
         """Wait for events, or read those that were missed."""
+
+    def find(
+        self,
+        query: str = "",
+        *,
+        kinds: Sequence[str] = (),
+        space: str = "",
+        path: str = "",
+        author: str = "",
+        after: str = "",
+        before: str = "",
+        limit: int = 100,
+    ) -> FoundEvents:
+        """What happened, when, and which readers have seen it."""
+
+    def ack(self, cursor: str, seq: int) -> Moved:
+        """Say that everything up to an event is done; a cursor goes on from there."""
+
+    def reject(
+        self, cursor: str, seq: int, *, reason: str = "", tries: int = 1
+    ) -> Done:
+        """Give an event up: it becomes a dead letter of the cursor."""
 
 class Methods:
     """Every operation as a method, by noun."""

@@ -7,7 +7,7 @@ door.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -20,7 +20,9 @@ from nestmate.operations.table import BY_NAME
 
 if TYPE_CHECKING:
     from nestmate.home import Home
+    from nestmate.node.cursors import Cursors
     from nestmate.node.events import EventFeed
+    from nestmate_protocol.effects import Notify, Save
     from nestmate_protocol.inputs import Request as CoreRequest
 
 ALL_SCOPES: frozenset[Scope] = frozenset({"read", "act", "own"})
@@ -36,12 +38,24 @@ class Node(Protocol):
         ...
 
     @property
+    def cursors(self) -> "Cursors":
+        """How far each reader of the feed has come."""
+        ...
+
+    @property
     def home(self) -> "Home":
         """Where everything of this node lies."""
         ...
 
     async def ask(self, request: "CoreRequest") -> object:
         """Put one request to the core; raises the NodeError its refusal stands for."""
+        ...
+
+    async def keep(self, make: Callable[[], Sequence["Save | Notify"]]) -> None:
+        """Write and tell what ``make`` says once it is called, which is in turn.
+
+        Raises what it raises, and StoreError if something is not on disk yet.
+        """
         ...
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,13 @@ import trio
 
 from nestmate.doors.http import serve_http
 from nestmate.home import Home
-from nestmate.node.events import EventFeed
+from nestmate.node.cursors import Cursors
+from nestmate.node.events import EventFeed, Retention
 from nestmate.operations.perform import Meter
 from nestmate.store.memory import MemoryDisk
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.directory.requests import ShowStatus, StatusView
-from nestmate_protocol.effects import Notify
+from nestmate_protocol.effects import Notify, Save
 from nestmate_protocol.ids import Address, NetworkId, PeerId
 from nestmate_protocol.signals.requests import ListSignals, TaskViews
 
@@ -36,9 +37,13 @@ PATIENCE_SECONDS = 60
 class FakeNode:
     """Answers each kind of request with what the test has laid out for it."""
 
+    KEPT: ClassVar[Retention] = Retention(events_max=2_000)
+
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.events = EventFeed(MemoryDisk().open())
+        self.store = MemoryDisk().open()
+        self.events = EventFeed(self.store, self.KEPT)
+        self.cursors = Cursors(self.store, 0)
         self.asked: list[object] = []
         self.answers: dict[type, object] = {
             ShowStatus: status_view(),
@@ -63,10 +68,20 @@ class FakeNode:
     def stop(self) -> None:
         self.stopped = True
 
+    async def keep(self, make: Callable[[], Sequence[Save | Notify]]) -> None:
+        effects = make()
+        for effect in effects:
+            if isinstance(effect, Save):
+                self.store.write(effect.writes, durable=True)
+        self.tell(each for each in effects if isinstance(each, Notify))
+
     def happen(self, *kinds: str, **details: Any) -> None:
-        notices = [Notify(kind, details=details) for kind in kinds]
-        events, _ = self.events.record(notices, Moment(1_700_000_000_123, 0))
-        self.events.tell(events)
+        self.tell(Notify(kind, details=details) for kind in kinds)
+
+    def tell(self, notices: Iterable[Notify]) -> None:
+        writes = self.events.record(notices, Moment(1_700_000_000_123, 0))
+        self.store.write(writes, durable=False)
+        self.events.tell()
 
 
 def status_view(**changes: Any) -> StatusView:

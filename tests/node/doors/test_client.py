@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from operator import attrgetter
 
 import pytest
 
@@ -30,7 +31,6 @@ from nestmate.operations.agents import Pong
 from nestmate.operations.table import OPERATIONS
 from nestmate_protocol.directory import requests as directory
 from nestmate_protocol.ids import Address, TaskId
-from nestmate_protocol.limits import EVENTS_KEPT_MAX
 from nestmate_protocol.signals import requests as signals
 
 TASK = TaskId(bytes(32))
@@ -93,12 +93,12 @@ def test_what_does_not_exist_is_an_attribute_error(client):
 
 @pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: row.name)
 def test_every_operation_is_a_method_with_a_signature_and_a_sentence(row):
-    noun = getattr(Client("/nowhere"), row.noun) if row.noun else Client("/nowhere")
-    method = getattr(noun, row.verb)
+    method = attrgetter(row.name)(Client("/nowhere"))
     signature = inspect.signature(method)
     assert method.__doc__ == row.help
     assert set(signature.parameters) == set(row.request.__struct_fields__)
     assert signature.return_annotation is row.response
+    noun = attrgetter(row.noun)(Client("/nowhere")) if row.noun else Client("/nowhere")
     assert row.verb in dir(noun)
 
 
@@ -123,7 +123,8 @@ def test_events_are_followed_as_they_happen(door, client):
 
 
 def test_a_follower_that_lost_events_is_told_so(door, client):
-    door.on_loop(door.node.happen, *["a.b"] * (EVENTS_KEPT_MAX + 5))
+    for _ in range(5):
+        door.on_loop(door.node.happen, *["a.b"] * (door.node.KEPT.events_max // 4))
     with pytest.raises(NodeError, match="lost"):
         next(client.follow(fields={"since": 1}))
 

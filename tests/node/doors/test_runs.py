@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from nestmate.errors import DeniedError, NodeError, NotFoundError, UsageError
+from nestmate.node.cursors import Cursor, DeadLetter
 from nestmate.operations.perform import Caller, Meter, perform
 from nestmate.operations.reasons import ProspectText, SpeedSourceText
 from nestmate.operations.runs.status import next_step
@@ -226,9 +227,25 @@ CALLS: dict[str, tuple[dict[str, object], object]] = {
 }
 
 
+# Calls of what is no business of the core's: the feed, with one event in it that the
+# reader of one cursor has given up.
+OF_EVENTS: dict[str, dict[str, object]] = {
+    "event.ack": {"cursor": "c", "seq": 1},
+    "event.reject": {"cursor": "c", "seq": 1},
+    "event.cursor.set": {"cursor": "c"},
+    "event.cursor.rm": {"cursor": "c"},
+    "event.dead.retry": {"cursor": "c", "seq": 1},
+    "event.dead.rm": {"cursor": "c", "seq": 1},
+}
+
+
 @pytest.fixture
 def node(fake_node):
     fake_node.answers |= ANSWERS
+    fake_node.happen("a")
+    fake_node.cursors.put(Cursor("c", 0, 0, 0))
+    letter = DeadLetter(fake_node.events.get(1), "no", 1, 0)
+    fake_node.store.write(fake_node.cursors.bury("c", letter), durable=True)
     return fake_node
 
 
@@ -265,7 +282,7 @@ async def test_what_a_taker_cannot_be_is_refused_with_its_field(node, wrong):
 @pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: row.name)
 async def test_every_operation_answers_with_its_own_type(node, row, monkeypatch):
     monkeypatch.setitem(sys.modules, "nestmate.doctor", fake_doctor())
-    given, _ = CALLS.get(row.name, ({}, None))
+    given, _ = CALLS.get(row.name, (OF_EVENTS.get(row.name, {}), None))
     if row.stream:
         given = {"timeout": 0}
     assert type(await perform(node, row.name, given, ME)) is row.response

@@ -3,6 +3,7 @@
 import time
 from hashlib import sha256
 
+from nestmate.node.filters import Filter
 from nestmate.operations.events import EventPage
 from nestmate.operations.forms import (
     from_bytes,
@@ -140,11 +141,10 @@ async def tail(node: Node, request: SignalTail, _caller: Caller) -> EventPage:
     """The next page of what happens to signals and tasks."""
     return await read_page(
         node,
+        Filter(kinds=TAIL_KINDS, skill=request.skill),
         since=request.since,
         timeout=request.timeout,
-        kinds=TAIL_KINDS,
         limit=PAGE_EVENTS_MAX,
-        skill=request.skill,
     )
 
 
