@@ -213,6 +213,33 @@ def test_a_worker_that_restarts_gives_its_settled_claim_back_to_all(
     assert holders(bob, cid) == {"cid": 2}
 
 
+def test_who_gave_an_orphan_back_begins_it_anew_under_the_next_generation(
+    town, bob, orphan
+):
+    assert taken(bob).generation == 1
+    bob.ask(ReleaseClaim(orphan, "made way"))
+    assert taken(bob).generation == 2
+
+
+def test_who_gave_a_lease_back_unheard_does_not_get_it_again_under_the_same_fence(
+    town, ann, bob
+):
+    task = ann.ask(LONG).task
+    assert taken(bob).generation == 1
+    ann.away = True
+    bob.ask(ReleaseClaim(task, "made way"))
+    request = town.ask_later(bob, replace(DIG, wait_seconds=200))
+    for _ in range(200):  # until the lease is overdue: is Ann still there?
+        town.wait(0.5)
+        if bob.count(Kind.CLAIM) == 2:
+            break
+    ann.away = False
+    ann.boot()
+    bob.carry_out(bob.board.agent_up(ann.address, town.now))
+    town.wait(2)
+    assert bob.replies[request].generation == 2
+
+
 def test_two_who_find_each_other_at_one_task_know_who_stops(town, bob, cid, orphan):
     split(town, "bob")
     claims = [town.ask_later(agent, DIG) for agent in (bob, cid)]

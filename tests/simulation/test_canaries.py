@@ -16,6 +16,7 @@ from nestmate_protocol.signals.credit import Credits
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
+from nestmate_protocol.signals.outcomes import ToNeighbours
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.signals.stock import Stock
 from nestmate_protocol.simulation import agents, run
@@ -62,6 +63,13 @@ class ForgetsTheLapse(Issuer):
     """Never takes a lease away from a holder who fell silent."""
 
     def _lapse(self, own, holder, now):
+        return []
+
+
+class ForgetsTheBeat(Issuer):
+    """Never hears that a holder is still at work."""
+
+    def beaten(self, beat, now):
         return []
 
 
@@ -137,6 +145,25 @@ class TakesNoCredit(Credits):
         return asked
 
 
+class SpendsWhatIsNotThere(Credits):
+    """Takes out of a bucket whatever is asked for."""
+
+    def charge(self, author, link, asked, now_ms, *, opens):
+        level = self.left(author, now_ms)
+        paid = super().charge(author, link, asked, now_ms, opens=opens)
+        account = self._accounts[author.raw]
+        account.level = level - asked / account.unit
+        return paid
+
+
+class TellsNoProof(Liars):
+    """Finds out who lied and keeps it to itself."""
+
+    def _convict(self, *lie):
+        steps = super()._convict(*lie)
+        return [step for step in steps if not isinstance(step, ToNeighbours)]
+
+
 class ForgetsTheProof(Liars):
     """Knows who lied until the next restart."""
 
@@ -152,10 +179,15 @@ class TellsNoHeads(Liars):
         return []
 
 
-def with_credits(*parts):
-    core = Core(*parts)
-    core._board._field.credits.__class__ = TakesNoCredit
-    return core
+def with_credits(kind):
+    """A core that counts credit in its own way."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board._field.credits.__class__ = kind
+        return core
+
+    return make
 
 
 def with_liars(kind):
@@ -223,6 +255,7 @@ def must_be_found(figure, make_core, scenario, *sentences):
         (KeepsTheFence, "crashes", ["to n", "strikes honest"]),
         (SharesTheExclusive, "skew", ["is exclusive"]),
         (ForgetsTheLapse, "crashes", ["is still granted"]),
+        (ForgetsTheBeat, "calm", ["although it beats"]),
         (TakesASecondResult, "partition", ["second result"]),
         (ReusesTheReceipt, "crashes", ["second result", "never held"]),
     ],
@@ -254,11 +287,18 @@ def test_a_contact_that_is_not_saved_is_found(figure):
     must_be_found(figure, with_contacts, "crashes", "does not know")
 
 
-def test_a_core_that_takes_no_credit_is_found(figure):
-    must_be_found(figure, with_credits, "calm", "takes no credit")
+@pytest.mark.parametrize(
+    ("credits_kept", "sentence"),
+    [
+        (TakesNoCredit, "takes no credit"),
+        (SpendsWhatIsNotThere, "has -"),
+    ],
+)
+def test_a_core_that_miscounts_credit_is_found(figure, credits_kept, sentence):
+    must_be_found(figure, with_credits(credits_kept), "calm", sentence)
 
 
-@pytest.mark.parametrize("kind", [ForgetsTheProof, TellsNoHeads])
+@pytest.mark.parametrize("kind", [ForgetsTheProof, TellsNoHeads, TellsNoProof])
 def test_a_core_that_is_careless_about_liars_is_found(figure, kind):
     must_be_found(figure, with_liars(kind), "calm", "lied")
 

@@ -19,8 +19,14 @@ from nestmate_protocol.signals.requests import (
     TaskView,
 )
 from nestmate_protocol.simulation.cast import NETWORK
-from nestmate_protocol.simulation.checkers import Ledger, Register, crowded, doubles
+from nestmate_protocol.simulation.checkers import (
+    Ledger,
+    Register,
+    doubles,
+    unfinished,
+)
 from nestmate_protocol.simulation.gossip import Opener
+from nestmate_protocol.simulation.growth import crowded
 
 TASK = TaskId(b"t" * 32)
 RESULT = b"result"
@@ -31,6 +37,7 @@ class Somebody:
     """Stands in for a node where the ledger needs no more than its number."""
 
     number: int
+    lives: int = 1
 
     @property
     def name(self) -> str:
@@ -60,7 +67,7 @@ class Play:
     """A ledger, and people who do things before its eyes."""
 
     def __init__(self) -> None:
-        register = Register()
+        self.register = register = Register()
         for who in (ISSUER, WORKER, OTHER, ENEMY):
             hostile = who is ENEMY
             register.enrol(who, who.address, who.key.public, hostile=hostile)
@@ -280,7 +287,7 @@ def slow_claim(generation):
 @pytest.mark.parametrize(
     ("urgency", "exclusive", "times", "sentence"),
     [
-        (0.1, False, 3, "for the 3th time"),
+        (0.1, False, 3, "its fence is 3"),
         (0.1, True, 1, "is exclusive"),
         (0.25, False, 1, "is not slow"),
     ],
@@ -292,5 +299,59 @@ def test_a_task_that_must_not_make_way_is_found(
     play.ledger.accepted(ISSUER, TASK, asked)
     for generation in range(times):
         assert play.complaints == []
-        play.ledger.made_way(slow_claim(generation + 1))
+        play.ledger.made_way(WORKER, slow_claim(generation + 1))
     assert sentence in play.complaints[0]
+
+
+def test_a_node_that_puts_a_task_down_twice_under_one_fence_is_found(play):
+    play.ledger.accepted(ISSUER, TASK, DepositTask("s", 0.1))
+    play.ledger.made_way(WORKER, slow_claim(2))
+    play.ledger.made_way(OTHER, slow_claim(2))  # on the other side of a cut
+    assert play.complaints == []
+    play.ledger.made_way(WORKER, slow_claim(2))
+    assert "twice under fence 2" in play.complaints[0]
+
+
+def the_view(task, status, holder=None):
+    address = None if holder is None else holder.address
+    return TaskView(
+        *(task, "s", ISSUER.address, True, status, 0.5, 1.0, 1.0, 1),
+        *(address, None, None, "", 0),
+    )
+
+
+def waiting(play, *, exclusive):
+    """A lost holder's task, one that takes its result and one of that; what is left."""
+    tasks = [TASK, TaskId(b"u" * 32), TaskId(b"v" * 32)]
+    asked = [DepositTask("s", 0.5, exclusive=exclusive)]
+    asked += [DepositTask("s", 0.5, inputs=(task,)) for task in tasks[:2]]
+    for task, body in zip(tasks, asked, strict=True):
+        play.ledger.accepted(ISSUER, task, body)
+        play.ledger.viewed(ISSUER, the_view(task, TaskStatus.OPEN))
+    play.ledger.viewed(ISSUER, the_view(TASK, TaskStatus.GRANTED, WORKER))
+    left = unfinished(play.ledger.stories, play.register, {WORKER.number: None})
+    return tasks, [task for task, _ in left]
+
+
+def test_what_waits_for_an_exclusive_task_of_a_lost_holder_waits_rightly(play):
+    _, left = waiting(play, exclusive=True)
+    assert left == []
+
+
+def test_any_other_task_of_a_lost_holder_is_to_be_done_and_all_that_takes_it(play):
+    tasks, left = waiting(play, exclusive=False)
+    assert left == tasks
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(14, True), (16, False)])
+def test_a_holder_that_beats_and_loses_its_task_where_nothing_breaks_is_found(
+    play, seconds, found
+):
+    play.ledger.nothing_breaks = True
+    play.lease(1, WORKER)
+    play.hold(1, WORKER)
+    play.now_ms += 1_000 * seconds
+    play.ledger.watch(WORKER, Notify("claim.lost", TASK))
+    assert [each for each in play.complaints if "although it beats" in each] == (
+        [f"n1 loses {TASK.short}, although it beats"] if found else []
+    )

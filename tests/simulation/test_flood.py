@@ -21,7 +21,8 @@ from nestmate_protocol.signals.claims import (
 )
 from nestmate_protocol.signals.records import Deposit, Link, Signal, TaskClass
 from nestmate_protocol.simulation.cast import NETWORK, Cast, make_identity
-from nestmate_protocol.simulation.checkers import Register, crowded
+from nestmate_protocol.simulation.checkers import Register
+from nestmate_protocol.simulation.growth import crowded
 from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.world import World
 

@@ -19,6 +19,12 @@ REGRESSIONS = {
     ("skew", 5, 0): "nodes whose clocks were off when they connected stayed strangers",
     ("skew", 5, 14): "an issuer's own call was refused as expired by its own field",
     ("skew", 5, 94): "a task reopened after its clock was set was never called again",
+    ("skew", 5, 168): "the last act did not wait for clocks that were set",
+    ("orphans", 5, 23): "a node settled what it had given back under the same fence",
+    ("orphans", 5, 85): "what waits for a lost exclusive task was called unfinished",
+    ("orphans", 5, 211): "a lease that was given back was taken again under its fence",
+    ("swarm", 5, 377): "who never met a liar was to name it",
+    ("swarm", 5, 635): "the last act began before what was held up had arrived",
     ("hostile", 5, 8): "a replayed claim made one honest node strike another",
 }
 

@@ -34,7 +34,6 @@ from nestmate_protocol.limits import (
     HOST_ADDRESSES_MAX,
     MULTIADDR_CHARS_MAX,
     PRESENCE_TTL_MS,
-    SKEW_MS_MAX,
     SKILLS_PER_CARD_MAX,
 )
 
@@ -121,11 +120,13 @@ class OwnCard:
         return self._change(self._skills, now)
 
     def is_due(self, now: Moment) -> bool:
-        """Whether the card is old by now, or the wall clock was set meanwhile."""
+        """Whether the card is old by now, or the wall clock was set meanwhile.
+
+        With more time left than a new card has, it would be from the future to others
+        whose clocks are as far from ours as they may be.
+        """
         left_ms = self._left_ms(now)
-        return not (
-            CARD_TTL_MS - CARD_RENEW_MS < left_ms <= CARD_TTL_MS + SKEW_MS_MAX // 2
-        )
+        return not CARD_TTL_MS - CARD_RENEW_MS < left_ms <= CARD_TTL_MS
 
     def refresh(self, now: Moment) -> list[Save]:
         """Make the card anew if that is due, and set the time of the next look."""

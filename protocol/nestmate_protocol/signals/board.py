@@ -143,7 +143,7 @@ class Board:
             pen, field, speeds, emitter, digest=self._digest, witness=self._witness
         )
         self._worker = worker = Worker(pen, rule)
-        self._rivals = rivals = Rivals(me, rule)
+        self._rivals = rivals = Rivals(me, rule, worker.spent)
         self._orphans = Orphans(pen, field, worker, rivals, speeds=speeds, rule=rule)
         self._dependence = Dependence(pen, field, self._issuer, worker)
         judge = Judge(

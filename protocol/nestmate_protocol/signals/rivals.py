@@ -7,6 +7,7 @@ when a task is free again as far as is known here, and under which generation. T
 file sends nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum, unique
 from typing import Final, NamedTuple
@@ -120,11 +121,15 @@ def went_on(own: OwnTask, generation: int) -> bool:
 
 
 class Rivals:
-    """Everybody known to be at somebody else's task."""
+    """Everybody known to be at somebody else's task.
 
-    def __init__(self, me: Address, rule: Rule) -> None:
+    ``spent`` holds the generations under which this node was at one and is no more.
+    """
+
+    def __init__(self, me: Address, rule: Rule, spent: Mapping[bytes, int]) -> None:
         self._me = me
         self._rule = rule
+        self._spent = spent
         self._stands: dict[bytes, Stand] = {}
         self._leases: dict[bytes, _Leased] = {}
 
@@ -198,16 +203,25 @@ class Rivals:
         alone = may_go_on_alone(signal)
         stand = self._stands.get(cell.task.raw) if alone else None
         if stand is not None and stand.rank.generation >= life.generation:
-            generation = min(GENERATION_MAX, stand.rank.generation + 1)
+            generation = self.unspent(cell.task, stand.rank.generation + 1)
             return Opening(generation, stand.until_ms)
         if life.stage == Stage.OPEN:
-            return Opening(life.generation, cell.opened_ms)
+            generation = self.unspent(cell.task, life.generation)
+            return Opening(generation, cell.opened_ms)
         leased = self._leases.get(cell.task.raw)
         if not alone or leased is None or leased.generation != life.generation:
             return None
-        generation = min(GENERATION_MAX, life.generation + 1)
+        generation = self.unspent(cell.task, life.generation + 1)
         late_ms = round(leased.lease_ms * share(cell.task, generation, self._me))
         return Opening(generation, leased.due_ms + late_ms)
+
+    def unspent(self, task: TaskId, generation: int) -> int:
+        """A generation under which this node was not yet at a task, as low as can be.
+
+        Whoever gave a task back does not come back to it under the same fence.
+        """
+        spent = self._spent.get(task.raw, 0)
+        return min(GENERATION_MAX, max(generation, spent + 1))
 
     def news(self, task: TaskId, now: Moment) -> tuple[bytes, int] | None:
         """The foremost worker's record with its age, while its word counts."""

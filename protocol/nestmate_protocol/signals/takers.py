@@ -228,6 +228,7 @@ class Takers:
         opening, generation = self._rivals.opening(cell), cell.life.generation
         if opening is not None and cell.life.stage == Stage.OPEN:
             generation = opening.generation
+        generation = self._rivals.unspent(cell.task, generation)
         claim = self._worker.asking.claim
         return claim(cell, generation, plan, now, patient=patient)
 

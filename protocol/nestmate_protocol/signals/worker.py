@@ -68,12 +68,17 @@ class Tenure:
 
 
 class Worker:
-    """All claims of this node; ``claims`` and ``tenures`` are for reading."""
+    """All claims of this node; ``claims``, ``tenures`` and ``spent`` are for reading.
+
+    ``spent`` holds for each task the last generation under which a claim of this node
+    ended without a result; it claims that task again only under a later one.
+    """
 
     def __init__(self, pen: Pen, rule: Rule) -> None:
         self.claims: dict[bytes, HeldClaim] = {}
         self.tenures: dict[bytes, Tenure] = {}
         self.settled: dict[bytes, int] = {}
+        self.spent: dict[bytes, int] = {}
         self.asking = Asking(pen, rule)
         self._pen = pen
         self._courier = Courier()
@@ -101,6 +106,7 @@ class Worker:
                 self.tenures[raw] = Tenure(now.mono_ms, now.mono_ms)
                 _watch(self._alarms, claim, now.mono_ms)
             else:
+                remember(self.spent, raw, claim.generation)
                 steps.append(Save(((claim_key(claim.task), None),), durable=False))
                 gone = _release(claim, me, RESTARTED, b"", failed=False)
                 steps += self._post(claim, gone, claim.lease_seconds * 1_000, now)
@@ -151,6 +157,7 @@ class Worker:
         claim, _ = _held(self, task)
         del self.claims[task.raw], self.tenures[task.raw]
         self._alarms.clear(task.raw)
+        remember(self.spent, task.raw, claim.generation)
         body = _release(claim, self._pen.me, reason, partial, failed=failed)
         steps: list[Step] = [Save(((claim_key(task), None),))]
         lease_ms = claim.lease_seconds * 1_000
@@ -336,6 +343,7 @@ class Worker:
         self._courier.drop(claim.task)
         steps: list[Step] = [Save(((claim_key(claim.task), None),), durable=False)]
         if lost:
+            remember(self.spent, raw, claim.generation)
             steps.append(claim_event("claim.lost", claim, lost))
             return [*steps, Missed(claim.task, lost)]
         remember(self.settled, raw, claim.generation)

@@ -43,7 +43,7 @@ from nestmate_protocol.signals.requests import (
     TaskView,
     WithdrawTask,
 )
-from nestmate_protocol.simulation.checkers import Ledger
+from nestmate_protocol.simulation.checkers import Ledger, promised
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.nodes import Node
 from nestmate_protocol.simulation.world import World
@@ -145,8 +145,8 @@ class Depositor:
     def begin(self) -> None:
         """Make it take results of what was asked for before, now and then."""
         dice = self._dice.fork("inputs")
-        node, promised = self._line.node, self._ledger.promised()
-        earlier = [t for t, s in promised.items() if s.issuer == node.number]
+        node, known = self._line.node, promised(self._ledger.stories)
+        earlier = [t for t, s in known.items() if s.issuer == node.number]
         if earlier and dice.chance(0.4):
             inputs = dice.shuffled(earlier)[: dice.between(1, INPUTS_MOST)]
             self._body = replace(self._body, inputs=tuple(inputs))
@@ -172,6 +172,7 @@ class Depositor:
 
     def _look(self, task: TaskId) -> None:
         if self._withdraws and self._dice.chance(0.3):
+            self._ledger.stories[task].called_off = True
             self._line.ask(WithdrawTask(task), partial(self._withdrawn, task))
         else:
             self._line.ask(ShowTask(task), partial(self._looked, task))
@@ -281,7 +282,7 @@ class Worker:
         if self._job is not job:
             self._line.ask(ReleaseClaim(response.task, "no room"), lambda _: None)
             return
-        self._ledger.made_way(job.claim)
+        self._ledger.made_way(self._line.node, job.claim)
         self._ledger.let_go(self._line.node, job.claim)
         self._job = None
         release = ReleaseClaim(job.claim.task, "made way", b"half of it")
@@ -300,6 +301,8 @@ class Worker:
         if self._job is not job:
             return
         renewed = isinstance(response, Acknowledged)
+        if renewed:
+            self._ledger.beaten(self._line.node, job.claim)
         if response is None or (renewed and not self._dice.chance(0.02)):
             self._beat_later(job)  # otherwise it falls asleep, or lost the task
         elif isinstance(response, Refusal):

@@ -3,16 +3,15 @@
 The ledger sees every effect of every honest node as it becomes visible, and hears from
 the agents what they were promised. From that alone it judges: one holder per fence,
 generations that never fall, one result per task, taken under its fence and made by
-whoever held it, no task forgotten, no honest peer shut out, nothing without a bound.
+whoever held it, no task forgotten, no honest peer shut out.
 This file knows what records say, and nothing of how a core decides.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
-from types import ModuleType
 
 from nestmate_protocol.effects import Channel, Effect, Notify, Publish, Send, Strike
 from nestmate_protocol.errors import Fault
@@ -32,7 +31,6 @@ from nestmate_protocol.signals.requests import (
 from nestmate_protocol.simulation.gossip import Opener
 from nestmate_protocol.simulation.nodes import Node
 
-CONTAINER_ITEMS_MAX = 8_192
 INTERRUPTIONS_MAX = 2
 FAILURES_MAX = 2
 SETTLE_MS = RULE.settle_ms * 99 // 100
@@ -40,10 +38,7 @@ SETTLE_MS = RULE.settle_ms * 99 // 100
 
 FINAL = frozenset({TaskStatus.DONE, TaskStatus.CANCELLED})
 
-_PLAIN = (str, bytes, int, float, type(None), type, ModuleType)
-
 Complain = Callable[[str], None]
-Slots = dict[type, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -54,6 +49,9 @@ class TaskStory:
     agent held the claim; ``results`` are the hashes that agents handed in under it.
     ``claimed`` says since when whose claims are known to the topic, ``settled`` whose
     agents began without the issuer; ``working`` whose work it now, and whether so.
+    ``alive_ms`` says until when a node's last beat counts, ``yielded`` which node put
+    it down under which generation and in which of its lives, ``called_off`` that its
+    issuer's agent began to withdraw it.
     """
 
     issuer: int
@@ -61,15 +59,17 @@ class TaskStory:
     accepted_ms: int | None = None
     done_ms: int | None = None
     generation: int = 0
+    called_off: bool = False
     withdrawn: bool = False
     failures: int = 0
-    interruptions: int = 0
     holders: dict[int, Address] = field(default_factory=dict)
     makers: dict[int, int] = field(default_factory=dict)
     results: dict[int, dict[bytes, None]] = field(default_factory=dict)
     claimed: dict[tuple[int, int], int] = field(default_factory=dict)
     settled: dict[tuple[int, int], None] = field(default_factory=dict)
     working: dict[tuple[int, int], bool] = field(default_factory=dict)
+    alive_ms: dict[int, int] = field(default_factory=dict)
+    yielded: dict[tuple[int, int, int], None] = field(default_factory=dict)
     receipt: tuple[int, Address, bytes] | None = None
     last: TaskView | None = None
 
@@ -154,7 +154,7 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.stories: dict[TaskId, TaskStory] = {}
         self.friends: dict[tuple[int, int], tuple[Node, Node]] = {}
-        self.gone: Mapping[int, None] = {}
+        self.nothing_breaks = False
         self._register = register
         self._opener = opener
         self._complain = complain
@@ -178,7 +178,7 @@ class Ledger:
             case Notify(kind, task):
                 self.counts[kind] += 1
                 if kind == "claim.lost" and task in self.stories:
-                    self.stories[task].stopped(node.number)
+                    self._lost(node, self.stories[task], task)
             case Strike(peer, fault):
                 other = self._register.at(peer)
                 if other is not None and not self._register.is_hostile(other):
@@ -222,6 +222,13 @@ class Ledger:
                 self._received(node, Receipt.read(record.fields))
             case _:
                 return
+
+    def _lost(self, node: Node, story: TaskStory, task: TaskId) -> None:
+        """A worker's agent is told that it does not hold its task any more."""
+        story.stopped(node.number)
+        beats = story.alive_ms.pop(node.number, 0) > self._clock()
+        if self.nothing_breaks and beats and not story.called_off:
+            self._complain(f"{node.name} loses {task.short}, although it beats")
 
     def _story(self, node: Node, task: TaskId) -> TaskStory:
         return self.stories.setdefault(task, TaskStory(node.number))
@@ -361,13 +368,22 @@ class Ledger:
             both = f"n{others[0][1]} and {node.name} both work {short}"
             self._complain(f"{both}, which is exclusive")
         story.working[at_work] = claim.settled
+        self.beaten(node, claim)
         self.counts["claims held"] += 1
+
+    def beaten(self, node: Node, claim: ClaimView) -> None:
+        """A worker's agent beats: its claim holds for another term."""
+        story = self.stories.get(claim.task)
+        if story is not None:
+            until_ms = self._clock() + 1_000 * claim.lease_seconds
+            story.alive_ms[node.number] = until_ms
 
     def let_go(self, node: Node, claim: ClaimView) -> None:
         """A worker's agent works a task no longer."""
         story = self.stories.get(claim.task)
         if story is not None:
             story.working.pop((claim.generation, node.number), None)
+            story.alive_ms.pop(node.number, None)
 
     def finished(self, claim: ClaimView, result: bytes) -> None:
         """A worker's agent hands a result in under its fence."""
@@ -377,47 +393,73 @@ class Ledger:
             made[sha256(result).digest()] = None
         self.counts["results"] += 1
 
-    def made_way(self, claim: ClaimView) -> None:
-        """A worker's agent puts a task down for a flash one."""
+    def made_way(self, node: Node, claim: ClaimView) -> None:
+        """A worker's agent puts a task down for a flash one.
+
+        Twice at most, as far as its fence is known: the halves of a cut net count on
+        from the same fence, and each of them may come that far.
+        """
         story = self.stories.get(claim.task)
         self.counts["made way"] += 1
         if story is None or story.asked is None:
             return
-        story.interruptions += 1
-        short = claim.task.short
+        short, fence = claim.task.short, claim.generation
+        at_work = (fence, node.number, node.lives)
         if story.asked.exclusive:
             self._complain(f"{short} makes way, although it is exclusive")
         if level_of(urgency_code(story.asked.urgency)) is not SLOW:
             self._complain(f"{short} makes way, although it is not slow")
-        if story.interruptions > INTERRUPTIONS_MAX:
-            self._complain(f"{short} makes way for the {story.interruptions}th time")
+        if fence > INTERRUPTIONS_MAX:
+            self._complain(f"{short} makes way, although its fence is {fence}")
+        if at_work in story.yielded:
+            self._complain(f"{node.name} puts {short} down twice under fence {fence}")
+        story.yielded[at_work] = None
 
-    # --- what must be so in the end
 
-    def promised(self) -> dict[TaskId, TaskStory]:
-        """Every task a node promised to look after."""
-        return {
-            task: story
-            for task, story in self.stories.items()
-            if story.accepted_ms is not None
-        }
+def promised(stories: Mapping[TaskId, TaskStory]) -> dict[TaskId, TaskStory]:
+    """Every task a node promised to look after."""
+    return {
+        task: story for task, story in stories.items() if story.accepted_ms is not None
+    }
 
-    def unfinished(self) -> list[tuple[TaskId, TaskStory]]:
-        """Promised tasks that are neither done nor cancelled as far as seen.
 
-        An exclusive task in the hands of somebody hostile, or gone for good, waits
-        until its time is up, as it should, and a task whose issuer is gone for good
-        has nobody left to say what became of it.
-        """
-        return [
-            (task, story)
-            for task, story in self.promised().items()
-            if story.issuer not in self.gone
-            and (
-                story.last is None
-                or not _is_over(story, story.last, self._register, self.gone)
-            )
-        ]
+def unfinished(
+    stories: Mapping[TaskId, TaskStory], register: Register, gone: Mapping[int, None]
+) -> list[tuple[TaskId, TaskStory]]:
+    """Promised tasks that are neither done nor cancelled as far as seen.
+
+    An exclusive task in the hands of somebody hostile, or ``gone`` for good, waits
+    until its time is up, as it should, and so does whatever takes its result. A task
+    whose issuer is gone for good has nobody left to say what became of it.
+    """
+    stuck: dict[TaskId, None] = {}
+    left = promised(stories)
+    while more := [t for t in left if _is_stuck(left[t], stuck, register, gone)]:
+        stuck |= dict.fromkeys(more)
+        left = {task: story for task, story in left.items() if task not in stuck}
+    return [
+        (task, story)
+        for task, story in left.items()
+        if story.issuer not in gone
+        and (story.last is None or story.last.status not in FINAL)
+    ]
+
+
+def _is_stuck(
+    story: TaskStory,
+    stuck: Mapping[TaskId, None],
+    register: Register,
+    gone: Mapping[int, None],
+) -> bool:
+    """Whether a task waits for somebody from whom nothing can be expected."""
+    asked, last = story.asked, story.last
+    if asked is None or last is None:
+        return False
+    if last.status is TaskStatus.OPEN:
+        return any(task in stuck for task in asked.inputs)
+    holder = None if last.holder is None else register.node(last.holder)
+    lost = holder is not None and (register.is_hostile(holder) or holder.number in gone)
+    return asked.exclusive and lost and last.status not in FINAL
 
 
 def _came_to(story: TaskStory, digest: bytes, register: Register) -> bool:
@@ -425,17 +467,6 @@ def _came_to(story: TaskStory, digest: bytes, register: Register) -> bool:
     nodes = [register.node(holder) for holder in story.holders.values()]
     strange = any(node is None or register.is_hostile(node) for node in nodes)
     return strange or any(digest in of_one for of_one in story.results.values())
-
-
-def _is_over(
-    story: TaskStory, view: TaskView, register: Register, gone: Mapping[int, None]
-) -> bool:
-    holder = None if view.holder is None else register.node(view.holder)
-    stuck = holder is not None and (
-        register.is_hostile(holder) or holder.number in gone
-    )
-    exclusive = story.asked is not None and story.asked.exclusive
-    return view.status in FINAL or (stuck and exclusive)
 
 
 def doubles(stories: Mapping[TaskId, TaskStory]) -> list[tuple[TaskId, int, int]]:
@@ -458,43 +489,3 @@ def _too_soon(claim: ClaimView, story: TaskStory, since_ms: int | None) -> str:
     if since_ms is None or since_ms < SETTLE_MS:
         return f"begins {claim.task.short} before it is settled"
     return ""
-
-
-def crowded(root: object, most: int = CONTAINER_ITEMS_MAX) -> list[str]:
-    """Where in an object more than ``most`` items are kept, by attribute path."""
-    found: list[str] = []
-    slots: Slots = {}
-    seen: set[int] = set()
-    waiting: list[tuple[str, object]] = [(type(root).__name__, root)]
-    while waiting:
-        path, item = waiting.pop()
-        if isinstance(item, _PLAIN) or id(item) in seen:
-            continue
-        seen.add(id(item))
-        if isinstance(item, Iterable) and hasattr(item, "__len__"):
-            inside = list(item.values() if isinstance(item, Mapping) else item)
-            if len(inside) > most:
-                found.append(f"{path} keeps {len(inside)} items")
-            waiting += [(f"{path}[]", one) for one in inside]
-        parts = _attributes(item, slots)
-        waiting += [(f"{path}.{name}", value) for name, value in parts]
-    return found
-
-
-def _attributes(item: object, slots: Slots) -> Iterable[tuple[str, object]]:
-    kind = type(item)
-    names = slots.get(kind)
-    if names is None:
-        names = slots[kind] = _slots_of(kind)
-    yield from getattr(item, "__dict__", {}).items()
-    for name in names:
-        if hasattr(item, name):
-            yield name, getattr(item, name)
-
-
-def _slots_of(kind: type) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for each in kind.__mro__:
-        names = getattr(each, "__slots__", ())
-        found |= dict.fromkeys([names] if isinstance(names, str) else names)
-    return tuple(found)

@@ -1,16 +1,18 @@
 """Perjury: the last act of a run, in which one node cries wolf and then lies.
 
-Once all is well again, records are signed in the name of one node: first a dozen calls
-of the highest urgency, which must cost it credit, then two different calls in one
-place of its chain, one to each of two neighbours. Within two rounds of the digest all
-who are in touch must know the proof, and still know it after a restart. This file
-knows no core: it speaks and asks through the front doors.
+Once all is well again, everybody is asked to find one node, and records are signed in
+its name: first a dozen calls of the highest urgency, which must cost it credit, then
+two different calls in one place of its chain, one to each of two neighbours. Within two
+rounds of the digest all who found it and are in touch must know the proof, and still
+know it after a restart. This file knows no core: it speaks and asks through the front
+doors.
 """
 
 from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
 
+from nestmate_protocol.directory.requests import AgentView, WhoIs
 from nestmate_protocol.effects import Channel
 from nestmate_protocol.inputs import Arrived
 from nestmate_protocol.keys import SigningKey
@@ -33,6 +35,8 @@ Credit is counted in what others ask for, and nobody can ask for more than a sho
 costs one mean signal or more. The other half is left for what flows back meanwhile.
 """
 SLACK_MS = 1_000
+MEET_SECONDS = 10.0
+MEET_MS = 16_000
 REUNION_MS = 60_000
 INCARNATION = b"perjury perjury!"
 BODY = b"wolf"
@@ -56,7 +60,8 @@ class Perjury:
     def play(self, honest: Iterable[Node]) -> None:
         """Shout, lie, and see who noticed; in a world too small nobody can."""
         others = {node.number: node for node in honest if node is not self._liar}
-        pair = self._pair(others)
+        known = self._meet(others.values())
+        pair = self._pair(known)
         if pair is None:
             return
         self._register.turn(self._liar)
@@ -70,16 +75,32 @@ class Perjury:
         self._tell(pair[0], first)
         self._tell(pair[1], self._say(SHOUTS + 1))
         self._world.run(2 * RULE.digest_ms + SLACK_MS)
-        self._look(self._reach(pair[0], others), self._knows_the_lie)
+        reached = self._reach(pair[0], others)
+        self._look([n for n in reached if n in known], self._knows_the_lie)
         pair[1].crash()
         self._world.start(pair[1])
         self._world.run(REUNION_MS)
-        self._look([pair[1]], self._knows_the_lie)
+        self._look(self._meet([pair[1]]), self._knows_the_lie)
 
-    def _pair(self, others: dict[int, Node]) -> tuple[Node, Node] | None:
-        """Two neighbours who know the liar, being connected to it."""
+    def _meet(self, nodes: Iterable[Node]) -> list[Node]:
+        """Who finds the liar, be it by now or long ago; nobody can name a stranger."""
+        known: list[Node] = []
+        waiting = {node.number: node for node in nodes}
+
+        def told(node: Node, response: object) -> None:
+            if waiting.pop(node.number, None) and isinstance(response, AgentView):
+                known.append(node)
+
+        search = WhoIs(self._address.text, MEET_SECONDS)
+        for node in list(waiting.values()):
+            Line(self._world, node).ask(search, partial(told, node))
+        self._world.run(MEET_MS, lambda: not waiting)
+        return known
+
+    def _pair(self, known: Iterable[Node]) -> tuple[Node, Node] | None:
+        """Two neighbours who know the liar and are connected to it."""
         links = self._world.links
-        near = [node for node in others.values() if links.connected(node, self._liar)]
+        near = [node for node in known if links.connected(node, self._liar)]
         for one in near:
             for other in near:
                 if one is not other and links.connected(one, other):

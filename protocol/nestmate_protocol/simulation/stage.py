@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from nestmate_protocol.core import Core, Settings
+from nestmate_protocol.directory.own_card import LOOK_MS
 from nestmate_protocol.effects import Effect
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.friends.requests import ContactViews, ListContacts
@@ -20,9 +21,16 @@ from nestmate_protocol.ids import Address, PeerId, TaskId
 from nestmate_protocol.signals.requests import DepositTask, TaskStatus
 from nestmate_protocol.simulation.agents import Depositor, Line, Newcomer, Worker
 from nestmate_protocol.simulation.cast import NETWORK, Cast, MakeCore
-from nestmate_protocol.simulation.checkers import Ledger, Register, crowded, doubles
+from nestmate_protocol.simulation.checkers import (
+    Ledger,
+    Register,
+    doubles,
+    promised,
+    unfinished,
+)
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.faults import Faults
+from nestmate_protocol.simulation.growth import crowded
 from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.machine import SkewedClock
 from nestmate_protocol.simulation.nodes import Node
@@ -36,10 +44,12 @@ NODES_DEFAULT = 5
 NODES_MIN = 2
 LIVENESS_SECONDS_MAX = 1_200
 JOIN_BY_INVITE_MAX = 40
-LOOK_MS = 1_000
+WATCH_MS = 1_000
 ANSWER_MS = 10_000
 DOUBLES_MS_MAX = 8_000
 """A heal is noticed at once; without one, two hear of each other by a beat."""
+CLOCKS_MS = LOOK_MS + 15_000
+"""How long after the heal all have seen that their clocks were set, and said hello."""
 SKILLS = ("translate", "summarise", "check")
 CHORDS_PER_NODE = 2
 
@@ -111,7 +121,7 @@ class Stage:
             world.complaints.append,
             lambda: world.timeline.now_ms,
         )
-        self._ledger.gone = world.gone
+        self._ledger.nothing_breaks = self._plan == self._plan.calm
         self._faults = Faults(world, self._plan.rates, world.dice.fork("faults"))
         self._trouble = Trouble(world)
         self._pairs: list[tuple[int, int]] = []
@@ -224,13 +234,13 @@ class Stage:
 
     def _look_around(self) -> None:
         """See, once a second of healed time, whether all is as it should be."""
-        ledger = self._ledger
+        stories, gone = self._ledger.stories, self._world.gone
         self._settled = (
-            all(pair in ledger.friends for pair in self._pairs_left())
-            and len(ledger.promised()) >= self._tasks_left()
-            and not ledger.unfinished()
+            all(pair in self._ledger.friends for pair in self._pairs_left())
+            and len(promised(stories)) >= self._tasks_left()
+            and not unfinished(stories, self._register, gone)
         )
-        self._world.after(LOOK_MS, self._look_around)
+        self._world.after(WATCH_MS, self._look_around)
 
     def _look_for_doubles(self) -> None:
         """Of two who settled on one task, one stops soon after they can talk."""
@@ -242,10 +252,10 @@ class Stage:
         }
         self._doubles = {at: self._doubles.get(at, 0) + 1 for at in sorted(seen)}
         for (task, one, other), looks in self._doubles.items():
-            if looks * LOOK_MS > DOUBLES_MS_MAX:
+            if looks * WATCH_MS > DOUBLES_MS_MAX:
                 both = f"n{one} and n{other} both work {task.short}"
                 world.complaints.append(f"{both} long after they met")
-        world.after(LOOK_MS, self._look_for_doubles)
+        world.after(WATCH_MS, self._look_for_doubles)
 
     def _can_talk(self, one: Node, other: Node) -> bool:
         """Whether nothing at all stands between two nodes.
@@ -275,10 +285,10 @@ class Stage:
         """Say what is still not so, long after everything healed."""
         world, ledger = self._world, self._ledger
         complain = world.complaints.append
-        for task, story in ledger.unfinished():
+        for task, story in unfinished(ledger.stories, self._register, world.gone):
             status = "unseen" if story.last is None else story.last.status
             complain(f"{task.short} of n{story.issuer} is still {status}")
-        if len(ledger.promised()) < self._tasks_left():
+        if len(promised(ledger.stories)) < self._tasks_left():
             complain("a task could not be deposited")
         for host, guest in self._pairs_left():
             if (host, guest) not in ledger.friends:
@@ -291,8 +301,14 @@ class Stage:
             self._tempt()
 
     def _tempt(self) -> None:
-        """The last act: one who is still there cries wolf and lies."""
-        world, gone = self._world, self._world.gone
+        """The last act: one who is still there cries wolf and lies.
+
+        Not before all knew the time again, and what lay on its way has arrived.
+        """
+        world, gone, plan = self._world, self._world.gone, self._plan
+        wrong = plan.offset_ms or plan.rates.jump_seconds
+        late_ms = CLOCKS_MS if wrong else plan.weather.straggle_ms
+        world.run(max(0, 1_000 * plan.seconds + late_ms - world.timeline.now_ms))
         here = [node for node in self._honest if node.number not in gone]
         liar = self._dice.pick(here)
         key = self._cast.identity(liar.number).device
@@ -325,7 +341,7 @@ class Stage:
 
     def _report(self) -> Report:
         world, ledger = self._world, self._ledger
-        stories = list(ledger.promised().values())
+        stories = list(promised(ledger.stories).values())
         status = Counter(story.last.status for story in stories if story.last)
         waits_ms = sorted(
             story.done_ms - story.accepted_ms

@@ -224,9 +224,9 @@ class Village:
         self.unwire(frozenset((one.peer, other.peer)))
         self.settle()
 
-    def turn_wall_clocks(self, hours: int) -> None:
+    def turn_wall_clocks(self, hours: float) -> None:
         """Move all wall clocks; monotonic clocks know nothing of it."""
-        wall_ms = self.now.wall_ms + hours * 3_600_000
+        wall_ms = self.now.wall_ms + round(hours * 3_600_000)
         self.now = Moment(wall_ms, self.now.mono_ms)
 
     def mend(self) -> None:

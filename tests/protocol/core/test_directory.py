@@ -372,6 +372,15 @@ def test_a_machine_that_slept_for_days_shows_a_fresh_card_when_it_wakes(village)
     assert bob.ask(WhoIs("ann")).connected
 
 
+def test_a_card_with_more_time_left_than_a_new_one_is_not_shown_to_anybody(village):
+    ann, bob = village.add("ann", "bob")
+    first = own_card(ann)
+    village.turn_wall_clocks(hours=-0.01)
+    village.befriend(ann, bob)
+    assert own_card(ann) != first
+    assert bob.ask(WhoIs("ann", card=True)).card == own_card(ann)
+
+
 def test_friends_find_each_other_after_a_week_in_the_drawer(village):
     ann, bob = village.add("ann", "bob")
     village.befriend(ann, bob)
