@@ -1,6 +1,7 @@
-"""What the tests of spaces share: entries of one object, made by hand."""
+"""What the tests of spaces share: entries of one object, made by hand, and a disk."""
 
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 
 import pytest
@@ -50,3 +51,41 @@ def pen() -> Pen:
 def key() -> Callable[[str], DeviceKey]:
     """The key an author's entries are signed with."""
     return author_of
+
+
+class Disk:
+    """Pairs in memory, read in order."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[bytes, bytes] = {}
+        self.order: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.pairs.get(key)
+
+    def scan(
+        self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        low = bisect_left(self.order, prefix)
+        high = bisect_left(self.order, prefix + b"\xff" * 300)
+        if start is not None and reverse:
+            high = min(high, bisect_right(self.order, start))
+        elif start is not None:
+            low = max(low, bisect_left(self.order, start))
+        found = [(key, self.pairs[key]) for key in self.order[low:high]]
+        return iter(found[::-1] if reverse else found)
+
+    def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
+        for key, value in writes:
+            if value is not None:
+                if key not in self.pairs:
+                    insort(self.order, key)
+                self.pairs[key] = value
+            elif self.pairs.pop(key, None) is not None:
+                del self.order[bisect_left(self.order, key)]
+
+
+@pytest.fixture
+def disk() -> Disk:
+    """A disk with nothing on it."""
+    return Disk()

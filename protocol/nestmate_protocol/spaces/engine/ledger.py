@@ -1,0 +1,295 @@
+"""Ledger: puts an op where it belongs, and carries out what follows from it elsewhere.
+
+A data op changes its objects; a grant, a revocation or a head that has come may change
+whether thousands of others count. This file knows the order in which the rooms are to
+be told; each of them knows its own rule.
+"""
+
+from nestmate_protocol.errors import Fault
+from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId, SpaceId
+from nestmate_protocol.limits import FORK_BRANCHES_LOOKED_AT_MAX
+from nestmate_protocol.spaces.engine import stored
+from nestmate_protocol.spaces.engine.authority import Authority
+from nestmate_protocol.spaces.engine.chains import (
+    COVERED,
+    SEALED,
+    Branch,
+    Chain,
+    Chains,
+    Link,
+)
+from nestmate_protocol.spaces.engine.changes import (
+    Admission,
+    Forked,
+    Restored,
+    Telling,
+    Verdict,
+    Voided,
+)
+from nestmate_protocol.spaces.engine.deeds import Cut, Deed, Holding, Spot, read_deed
+from nestmate_protocol.spaces.engine.ephemeral import Ephemeral
+from nestmate_protocol.spaces.engine.live import Live
+from nestmate_protocol.spaces.engine.objects import Content, Lost, Objects
+from nestmate_protocol.spaces.engine.packing import Writer, pack_touched, touched_of
+from nestmate_protocol.spaces.engine.rows import Rows
+from nestmate_protocol.spaces.engine.standing import Flip, Standing
+from nestmate_protocol.spaces.founding import read_genesis
+from nestmate_protocol.spaces.ops import NO_SPACE, Lane, Op, Place
+from nestmate_protocol.spaces.types.rules import right_for, well_formed
+
+FORKED = b"y"
+
+
+class Ledger:
+    """All ops of one space that are in chains, and what they come to."""
+
+    def __init__(self, space: SpaceId, rows: Rows, telling: Telling) -> None:
+        self._rows = rows
+        self._telling = telling
+        self.chains = Chains(rows)
+        self.authority = Authority(self.locate)
+        self.standing = Standing(rows, self.chains, self.authority, telling)
+        self.live = Live(rows, telling)
+        self.objects = Objects(rows, self.live, telling, self._find)
+        self.ephemeral = Ephemeral(rows, telling)
+        self._restore(space)
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.authority!r} {self.standing!r}>"
+
+    def locate(self, op: bytes) -> Spot | None:
+        """Where a held op stands."""
+        found = self.find(op)
+        if found is None:
+            return None
+        return Spot(found.lane, found.author, found.branch, found.seq)
+
+    def find(self, op: bytes) -> stored.Stored | None:
+        """A held op as it is stored."""
+        raw = self._rows.get(stored.AT + op)
+        return None if raw is None else stored.unpack(raw)
+
+    def flush(self) -> None:
+        """Put everything that was changed in memory into its rows."""
+        self.chains.flush()
+        self.live.rest()
+
+    # --- keeping
+
+    def keep_word(self, op: Op, now_ms: int) -> Admission:
+        """Take in an op of the ephemeral lane, if it says anything new."""
+        place = op.place
+        spot = Spot(place.lane, op.author.raw, 0, 0)
+        passes = self.authority.passes(place.cap or b"", spot, place.hlc, op.id.raw)
+        fault: Fault | None = Fault.NOT_ENTITLED
+        if passes and self._flags(op):
+            fault = self.ephemeral.refuses(op, now_ms)
+        if fault is not None:
+            return Admission(Verdict.REFUSED, fault=fault)
+        self.ephemeral.keep(op)
+        return Admission(Verdict.NEW)
+
+    def keep(self, op: Op, chain: Chain, branch: Branch, now_ms: int) -> bool:
+        """Put an op at the end of a branch; whether it is offered to others."""
+        place, raw, author = op.place, op.id.raw, op.author.raw
+        seq, hlc, cap = place.seq, place.hlc, place.cap or b""
+        incarnation, mutations = place.incarnation, op.mutations or ()
+        flags = self._flags(op)
+        touched = pack_touched(mutations) if flags & COVERED and place.lane else b""
+        link = Link(seq, raw, hlc, flags, cap, incarnation, touched)
+        spot = Spot(place.lane, author, branch.number, seq)
+        writer = author, incarnation
+        row = stored.pack(place.lane, (branch.number, seq), hlc, writer, op.data)
+        self._rows.put(stored.AT + raw, row)
+        if len(chain.branches) > 1:
+            self._look_for_fork(chain, branch, link)
+        chain.extend(branch, link, len(op.data))
+        self.chains.put(chain, branch, link)
+        self.chains.touch(chain, branch)
+        passes = self.authority.passes(cap, spot, hlc, raw)
+        again: list[Holding] = []
+        if not place.lane:
+            again = self._keep_deed(Deed(raw, spot, cap, hlc), op, passes=passes)
+        self.standing.enter(chain, branch, link, now_ms, passes=passes)
+        if passes and flags & COVERED and place.lane:
+            self.objects.add(
+                Writer(raw, author, incarnation, seq, hlc),
+                (mutations, op.values),
+                last=chain.is_latest(branch),
+            )
+        cuts = self.authority.cuts_naming(raw)
+        if again or cuts:
+            self._review([*again, *self._cut_by(cuts)], now_ms)
+        if not place.lane:
+            self._settle_named(self.authority.deeds[raw], now_ms)
+        return branch.offered > seq
+
+    def _flags(self, op: Op) -> int:
+        """Whether every mutation is one that its type and its author's grant allow."""
+        mutations, cap = op.mutations, op.place.cap
+        if mutations is None:
+            return SEALED
+        if op.place.lane is Lane.AUTH:
+            return COVERED
+        if cap is None:
+            return COVERED if all(map(well_formed, mutations)) else 0
+        holding = self.authority.holdings.get(cap)
+        if holding is None:
+            return 0
+        covers = holding.grant.covers
+        for mutation in mutations:
+            if not well_formed(mutation) or not covers(
+                right_for(mutation), mutation.path, mutation.type
+            ):
+                return 0
+        return COVERED
+
+    def _look_for_fork(self, chain: Chain, branch: Branch, link: Link) -> None:
+        """Keep and tell of another op with the same seq in one life of its author."""
+        for other in chain.branches[-FORK_BRANCHES_LOOKED_AT_MAX:]:
+            if other is branch or not other.first <= link.seq < other.next:
+                continue
+            rival = self.chains.link(chain, (other.number, link.seq))
+            if rival is not None and rival.incarnation == link.incarnation:
+                place = FORKED + chain.key + link.incarnation + link.seq.to_bytes(8)
+                self._rows.put(place + rival.id, b"")
+                self._rows.put(place + link.id, b"")
+                one, two = RecordId(rival.id), RecordId(link.id)
+                author = DeviceKey(chain.author)
+                self._telling.changes.append(Forked(author, one, two))
+                return
+
+    # --- the auth lane
+
+    def _keep_deed(self, deed: Deed, op: Op, *, passes: bool) -> list[Holding]:
+        """Take in an op of the auth lane; gives the holdings to be judged anew."""
+        read_deed(deed, op.mutations or ())
+        deed.passing = passes
+        again = self.authority.add(deed)
+        for cut in deed.cuts:
+            self._note_heads(cut)
+        return again
+
+    def _note_heads(self, cut: Cut) -> None:
+        for head in cut.heads:
+            at = self.locate(head)
+            if at is not None:
+                self.standing.note_head(head, at)
+
+    def _settle_named(self, deed: Deed, now_ms: int) -> None:
+        """Offer the heads that a revocation names, if it passes."""
+        for chain in self.standing.chains_named(deed):
+            self.standing.settle(chain, now_ms)
+
+    def _cut_by(self, cuts: list[Cut]) -> list[Holding]:
+        """The holdings under revocations, of which one's head has just come."""
+        holdings = self.authority.holdings
+        roots = [holdings[cut.grant] for cut in cuts if cut.grant in holdings]
+        return list(self.authority.below(roots))
+
+    # --- what counts and what does not any more
+
+    def _review(self, again: list[Holding], now_ms: int) -> None:
+        flips = self.standing.review(again, now_ms)
+        for word in self.ephemeral.words:
+            spot = Spot(Lane.EPHEMERAL, word.author, 0, 0)
+            if not self.authority.passes(word.cap, spot, word.hlc, word.id):
+                self.ephemeral.drop(word)
+        if not flips:
+            return
+        for flip in flips:
+            self._tell(flip)
+        data = [f for f in flips if f.chain.lane and f.link.flags & COVERED]
+        gone = {flip.link.id for flip in data if not flip.passes}
+        lost: list[Lost] = []
+        for flip in data:
+            if not flip.passes:
+                lost += self._take_back(flip, gone)
+        for flip in data:
+            if flip.passes:
+                found = self.find(flip.link.id)
+                if found is not None:
+                    self.objects.add_again(_writer(flip), found.parts())
+        self.objects.revive(lost)
+
+    def _take_back(self, flip: Flip, gone: set[bytes]) -> list[Lost]:
+        lost = self.objects.remove(_writer(flip), touched_of(flip.link.touched))
+        return [each for each in lost if each[1][:-1] not in gone]
+
+    def _tell(self, flip: Flip) -> None:
+        op, author = RecordId(flip.link.id), DeviceKey(flip.chain.author)
+        kind = Restored if flip.passes else Voided
+        self._telling.changes.append(kind(op, author, Lane(flip.chain.lane)))
+
+    def _find(self, op: bytes) -> tuple[Writer, Content] | None:
+        """What an op of the data lane wrote, if it counts."""
+        found = self.find(op)
+        if found is None or found.lane != Lane.DATA:
+            return None
+        chain = self.chains.chain(found.lane, found.author)
+        link = self.chains.link(chain, (found.branch, found.seq))
+        if link is None or not link.flags & COVERED:
+            return None
+        if not self.standing.passes(chain, found.branch, link):
+            return None
+        by = Writer(op, found.author, found.incarnation, found.seq, found.hlc)
+        return by, found.parts()
+
+    # --- restart
+
+    def _restore(self, space: SpaceId) -> None:
+        """Read the auth lane; everything else is read when it is asked for."""
+        first = self.find(space.raw)
+        if first is None:
+            return
+        self.authority.begin(space.raw, read_genesis(_first_op(space, first)))
+        waiting: dict[bytes, list[Deed]] = {}
+        for chain in self.chains.all(Lane.AUTH):
+            for branch in chain.branches:
+                for link in self.chains.links(chain, branch.number):
+                    spot = Spot(0, chain.author, branch.number, link.seq)
+                    deed = Deed(link.id, spot, link.cap, link.hlc)
+                    waiting.setdefault(link.cap[:ID_BYTES], []).append(deed)
+        ready = waiting.pop(b"", [])
+        while ready or waiting:
+            if not ready:  # what is left acts under no grant of this space
+                ready = waiting.popitem()[1]
+            deed = ready.pop()
+            self._restore_deed(deed)
+            ready += waiting.pop(deed.id, [])
+        self._judge_all()
+        self.ephemeral.restore()
+
+    def _restore_deed(self, deed: Deed) -> None:
+        held = self.find(deed.id)
+        mutations = held.parts()[0] if held else ()
+        read_deed(deed, mutations)
+        self.authority.add(deed)
+        for cut in deed.cuts:
+            self._note_heads(cut)
+
+    def _judge_all(self) -> None:
+        """Judge every grant as it was judged before, from the root down."""
+        authority = self.authority
+        under: dict[bytes, list[Deed]] = {}
+        for deed in authority.deeds.values():
+            under.setdefault(deed.cap, []).append(deed)
+        for deed in under.get(b"", ()):
+            deed.passing = authority.is_founder(deed.author)
+        for holding in sorted(authority.holdings.values(), key=lambda h: len(h.line)):
+            self.standing.judge_first(holding)
+            for deed in under.get(holding.dot, ()):
+                deed.passing = authority.passes(deed.cap, deed.spot, deed.hlc, deed.id)
+
+
+def _writer(flip: Flip) -> Writer:
+    link = flip.link
+    return Writer(link.id, flip.chain.author, link.incarnation, link.seq, link.hlc)
+
+
+def _first_op(space: SpaceId, held: stored.Stored) -> Op:
+    """The first op again, as far as it has to be read."""
+    place = Place(NO_SPACE, Lane.AUTH, 0, None, held.hlc, None, held.incarnation)
+    mutations, values = held.parts()
+    identity, author = RecordId(space.raw), DeviceKey(held.author)
+    return Op(identity, author, place, mutations, values, (), b"", b"", held.wire)

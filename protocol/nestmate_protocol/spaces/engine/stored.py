@@ -1,0 +1,51 @@
+"""Stored: an op as it lies on disk, with what is needed to find it before its bytes.
+
+What is in here was verified when it came in, so that reading it again checks nothing.
+This file knows no rights and no objects.
+"""
+
+import struct
+from typing import Final, NamedTuple
+
+from nestmate_protocol.codec import decode
+from nestmate_protocol.limits import OP_BYTES_MAX
+from nestmate_protocol.spaces.ops import Lane, Mutation, read_skeleton
+
+_HEAD: Final = struct.Struct(">BIQQ32s16s")
+
+AT: Final = b"o"
+
+
+class Stored(NamedTuple):
+    """One op: where it stands, who wrote it when, and its bytes."""
+
+    lane: int
+    branch: int
+    seq: int
+    hlc: int
+    author: bytes
+    incarnation: bytes
+    wire: bytes
+
+    def parts(self) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
+        """Its mutations and their values."""
+        match decode(self.wire, OP_BYTES_MAX):
+            case [bytes(), bytes() as skeleton, list() as values]:
+                kept = tuple(v if isinstance(v, bytes) else None for v in values)
+                return read_skeleton(skeleton, Lane(self.lane)), kept
+            case _:
+                return (), ()
+
+
+def pack(
+    lane: int, spot: tuple[int, int], hlc: int, writer: tuple[bytes, bytes], wire: bytes
+) -> bytes:
+    """The row of an op; ``writer`` is its author and the incarnation."""
+    return _HEAD.pack(lane, *spot, hlc, *writer) + wire
+
+
+def unpack(raw: bytes) -> Stored:
+    """The op a row holds."""
+    lane, branch, seq, hlc, author, incarnation = _HEAD.unpack_from(raw)
+    wire = raw[_HEAD.size :]
+    return Stored(lane, branch, seq, hlc, author, incarnation, wire)

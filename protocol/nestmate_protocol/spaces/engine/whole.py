@@ -1,0 +1,173 @@
+"""Whole: one space as this node holds it, op by op.
+
+``admit`` takes ops that were opened and verified, in any order and any number of times;
+``drain`` hands out all rows that follow, for one atomic batch; ``news`` tells what has
+changed. Nothing here reads a clock or a disk: moments and the reader come from outside.
+"""
+
+from typing import Final
+
+from nestmate_protocol.clocks import COUNTER_BITS, Moment
+from nestmate_protocol.errors import Fault, RemoteError
+from nestmate_protocol.ids import ID_BYTES, RecordId, SpaceId
+from nestmate_protocol.limits import (
+    AUTHOR_BYTES_MAX,
+    PARKED_BYTES_MAX,
+    PENDING_BYTES_MAX,
+    SKEW_MS_MAX,
+)
+from nestmate_protocol.spaces.engine import stored
+from nestmate_protocol.spaces.engine.chains import Branch, Chain
+from nestmate_protocol.spaces.engine.changes import Admission, News, Telling, Verdict
+from nestmate_protocol.spaces.engine.ledger import Ledger
+from nestmate_protocol.spaces.engine.opbook import Opbook
+from nestmate_protocol.spaces.engine.rights import RightsDesk
+from nestmate_protocol.spaces.engine.rows import Reader, Rows, Write
+from nestmate_protocol.spaces.engine.views import Views
+from nestmate_protocol.spaces.engine.waiting import Parked, Pending
+from nestmate_protocol.spaces.founding import read_genesis
+from nestmate_protocol.spaces.ops import Lane, Op
+
+_SKEW: Final = SKEW_MS_MAX << COUNTER_BITS
+_NEW: Final = Admission(Verdict.NEW)
+_KNOWN: Final = Admission(Verdict.KNOWN)
+_PARKED: Final = Admission(Verdict.PARKED)
+_QUARANTINED: Final = Admission(Verdict.QUARANTINED)
+_HELD: Final = (Verdict.NEW, Verdict.QUARANTINED)
+
+
+class Engine:
+    """The state of one space, kept up op by op and restored from its rows.
+
+    ``views`` answers what is in it, ``ops`` which ops are held and how they stand,
+    ``rights`` who may do what.
+    """
+
+    def __init__(self, space: SpaceId, reader: Reader, prefix: bytes) -> None:
+        """``prefix`` begins every key of this space."""
+        self.space = space
+        self._rows = rows = Rows(reader, prefix)
+        self._telling = Telling()
+        self._ledger = Ledger(space, rows, self._telling)
+        self._pending = Pending(PENDING_BYTES_MAX)
+        self._parked = Parked(PARKED_BYTES_MAX)
+        self.views = Views(rows, self._ledger)
+        self.ops = Opbook(rows, self._ledger)
+        self.rights = RightsDesk(self._ledger, self.ops)
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.space.short} {self._ledger!r}>"
+
+    # --- what comes in
+
+    def admit(self, op: Op, now: Moment) -> Admission:
+        """Take in one verified op of this space, and whatever waited for it."""
+        admission = self._admit(op, now)
+        if not len(self._pending) or admission.verdict not in _HELD:
+            return admission
+        released: list[RecordId] = []
+        arrived = [op.id.raw]
+        while arrived:
+            for waiting in self._pending.take(arrived.pop()):
+                if self._admit(waiting, now).verdict in _HELD:
+                    released.append(waiting.id)
+                    arrived.append(waiting.id.raw)
+        if not released:
+            return admission
+        return Admission(admission.verdict, released=tuple(released))
+
+    def drain(self) -> tuple[Write, ...]:
+        """All rows since the last time, for one batch."""
+        self._ledger.flush()
+        return self._rows.drain()
+
+    def news(self) -> News:
+        """All that has changed since the last time."""
+        return self._telling.take()
+
+    def wake(self, now: Moment) -> None:
+        """Do what is due."""
+        for op in list(self._parked.take(now.wall_ms)):
+            self.admit(op, now)
+        self._ledger.ephemeral.wake(now.wall_ms)
+
+    def next_wakeup_ms(self) -> int | None:
+        """When something is due, Unix ms; None for never."""
+        times = (self._parked.next_ms, self._ledger.ephemeral.next_ms)
+        return min((time for time in times if time is not None), default=None)
+
+    def missing(self) -> list[RecordId]:
+        """The ops that others wait for here."""
+        return [RecordId(raw) for raw in self._pending.missing()]
+
+    # --- what is here
+
+    def has(self, op: RecordId) -> bool:
+        """Whether an op is held, offered or not."""
+        return self._rows.get(stored.AT + op.raw) is not None
+
+    def wire(self, op: RecordId) -> bytes | None:
+        """The bytes of a held op, as they are sent."""
+        found = self._ledger.find(op.raw)
+        return None if found is None else found.wire
+
+    # --- admission
+
+    def _admit(self, op: Op, now: Moment) -> Admission:
+        raw = op.id.raw
+        if self._rows.get(stored.AT + raw) is not None:
+            return _KNOWN
+        place = op.place
+        if place.hlc > (now.wall_ms << COUNTER_BITS) + _SKEW:
+            self._parked.put(op)
+            return _PARKED
+        authority = self._ledger.authority
+        if authority.genesis is None:
+            if raw != self.space.raw:
+                return self._wait(op, self.space.raw)
+            try:
+                authority.begin(raw, read_genesis(op))
+            except RemoteError as error:
+                return Admission(Verdict.REFUSED, fault=error.fault)
+        elif op.space != self.space:
+            return Admission(Verdict.REFUSED, fault=Fault.BAD_FIELD)
+        cap = place.cap
+        if cap and cap not in authority.holdings and not self._holds(cap[:ID_BYTES]):
+            return self._wait(op, cap[:ID_BYTES])
+        author = op.author.raw
+        if not authority.is_known(author):
+            return Admission(Verdict.REFUSED, fault=Fault.NOT_ENTITLED)
+        if place.lane is Lane.EPHEMERAL:
+            return self._ledger.keep_word(op, now.wall_ms)
+        chain = self._ledger.chains.chain(place.lane, author)
+        if chain.bytes + len(op.data) > AUTHOR_BYTES_MAX:
+            return Admission(Verdict.REFUSED, fault=Fault.OVER_LIMIT)
+        found = self._branch_for(op, chain)
+        if isinstance(found, Admission):
+            return found
+        offered = self._ledger.keep(op, chain, found, now.wall_ms)
+        return _NEW if offered else _QUARANTINED
+
+    def _holds(self, op: bytes) -> bool:
+        return self._rows.get(stored.AT + op) is not None
+
+    def _wait(self, op: Op, missing: bytes) -> Admission:
+        self._pending.put(op, missing)
+        return Admission(Verdict.PENDING, missing=RecordId(missing))
+
+    def _branch_for(self, op: Op, chain: Chain) -> Branch | Admission:
+        """The branch an op goes on, maybe a new one."""
+        prev, seq = op.place.prev, op.place.seq
+        if prev is None:
+            return chain.fork(-1, 0)
+        branch = chain.tips.get(prev.raw)
+        if branch is not None:
+            if branch.next == seq:
+                return branch
+            return Admission(Verdict.REFUSED, fault=Fault.BROKEN_CHAIN)
+        spot = self._ledger.locate(prev.raw)
+        if spot is None:
+            return self._wait(op, prev.raw)
+        if (spot.lane, spot.author, spot.seq + 1) != (chain.lane, chain.author, seq):
+            return Admission(Verdict.REFUSED, fault=Fault.BROKEN_CHAIN)
+        return chain.fork(spot.branch, seq)
