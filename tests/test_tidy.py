@@ -60,7 +60,6 @@ ENTRIES = (
     *("nestmate.network.memory", "nestmate.store.memory"),
     # until spaces are joined to the core
     *("nestmate_protocol.grants", "nestmate_protocol.spaces"),
-    "nestmate_protocol.simulation.scribes",
 )
 # Who may let time pass in a test, and why.
 SLEEPERS = {

@@ -12,6 +12,8 @@ from nestmate.cli.patience import patience
 
 if TYPE_CHECKING:
     from nestmate.cli.arguments import Arguments
+    from nestmate_protocol.simulation.convergence import Tally
+    from nestmate_protocol.simulation.report import Report
 
 
 @click.command()
@@ -19,19 +21,31 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=1, help="Same seed, same story. [default: 1]")
 @click.option("--loss", type=click.FloatRange(0, 0.9), help="Share of messages lost.")
 @click.option("--scenario", default="swarm", help="Which story. [default: swarm]")
+@click.option(
+    "--histories",
+    type=click.IntRange(1, 1_000_000),
+    help="Judge spaces instead: so many histories with liars, from the seed on.",
+)
 @click.pass_obj
 def simulate(
     arguments: "Arguments",
+    *,
     nodes: int | None,
     seed: int,
     loss: float | None,
     scenario: str,
+    histories: int | None,
 ) -> None:
     """Run the protocol in a seeded, faulty world and check every promise."""
-    from nestmate_protocol.simulation import run  # noqa: PLC0415 - loads the protocol
+    # loads the protocol
+    from nestmate_protocol.simulation import judge_many, run  # noqa: PLC0415
 
+    report: Report | Tally
     with patience("Simulating…", quiet=arguments.json):
-        report = run(scenario, nodes=nodes, seed=seed, loss=loss)
+        if histories is None:
+            report = run(scenario, nodes=nodes, seed=seed, loss=loss)
+        else:
+            report = judge_many(histories, seed)
     if arguments.json:
         show_json(report.as_dict())
     else:

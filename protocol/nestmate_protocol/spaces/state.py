@@ -51,7 +51,8 @@ class Fork:
 class State:
     """All that follows from a set of ops.
 
-    ``held`` stand on whole chains. ``passing`` were written by who held the cap they
+    ``held`` stand on whole chains; ``lasting`` are those of them that are not of the
+    ephemeral lane. ``passing`` were written by who held the cap they
     name; ``in_force`` have enough founders behind them; ``valid`` are both, and every
     mutation is covered. ``offered`` is what reconciliation works on. ``live`` are the
     live entries of each object of the data lane, ``ephemeral`` those of the ephemeral
@@ -60,6 +61,7 @@ class State:
     """
 
     held: frozenset[RecordId]
+    lasting: frozenset[RecordId]
     passing: frozenset[RecordId]
     in_force: frozenset[RecordId]
     valid: frozenset[RecordId]
@@ -90,6 +92,11 @@ def state(space: SpaceId, ops: Ops) -> State:
     auth = [op for op in written if op.place.lane is Lane.AUTH]
     return State(
         held=frozenset(authority.ops),
+        lasting=frozenset(
+            op.id
+            for op in authority.ops.values()
+            if op.place.lane is not Lane.EPHEMERAL
+        ),
         passing=passing,
         in_force=in_force,
         valid=valid,
