@@ -92,7 +92,8 @@ class _Story:
             self._rotate(self._authors[-2], self._authors[-1])
         founders = self._authors[: dice.between(1, min(FOUNDERS_MAX, count - 1))]
         self._founders = founders
-        self._known = _Known()
+        self._known = known = _Known()
+        self._contents = _Contents(dice, known, self._authors)
         self._hlc = START_MS << COUNTER_BITS
         self._note(founders[0].found(founders, dice.between(1, len(founders))))
         for author in self._authors:
@@ -137,7 +138,9 @@ class _Story:
             case "rubbish":
                 draft = Draft([self._rubbish()], cap=cap)
             case _:
-                draft = self._data(cap, ephemeral=act == "ephemeral")
+                now_ms = self._hlc >> COUNTER_BITS
+                ephemeral = act == "ephemeral"
+                draft = self._contents.draft(cap, now_ms, ephemeral=ephemeral)
         self._write(author, draft)
 
     # --- who acts, under which cap, at what time and after what
@@ -153,7 +156,7 @@ class _Story:
             return dice.pick(own[-3:])
         if dice.chance(0.7):
             return self._any_grant()
-        return None if dice.chance(0.6) else Dot(dice.octets(DOT_BYTES))
+        return None if dice.chance(0.6) else any_dot(dice)
 
     def _write(self, author: Scribe, draft: Draft) -> None:
         dice, after = self._dice, None
@@ -224,7 +227,7 @@ class _Story:
 
     def _any_grant(self) -> Dot:
         known = self._known.grants
-        return self._dice.pick(list(known)) if known else self._any_dot()
+        return self._dice.pick(list(known)) if known else any_dot(self._dice)
 
     def _entitled(self, grant: Dot) -> tuple[Scribe, Dot | None]:
         """Somebody above a grant, and the cap to revoke it under."""
@@ -273,16 +276,26 @@ class _Story:
         )
         return Mutation(kind, self._dice.below(2), "", arg=self._dice.pick(args))
 
-    # --- data
 
-    def _data(self, cap: Dot | None, *, ephemeral: bool) -> Draft:
+class _Contents:
+    """What authors write into the lanes of data: sense, mistakes and lies."""
+
+    def __init__(self, dice: Dice, known: _Known, authors: list[Scribe]) -> None:
+        self._dice = dice
+        self._known = known
+        self._authors = authors
+        self._now_ms = START_MS
+
+    def draft(self, cap: Dot | None, now_ms: int, *, ephemeral: bool) -> Draft:
+        """One to three mutations; an ephemeral op ends a minute from now."""
+        self._now_ms = now_ms
         dice = self._dice
         mutations, values = [], []
         for _ in range(dice.pick((1, 1, 1, 2, 3))):
             mutation, value = self._mutation()
             mutations.append(mutation)
             values.append(value)
-        expires_ms = (self._hlc >> COUNTER_BITS) + MINUTE_MS if ephemeral else 0
+        expires_ms = self._now_ms + MINUTE_MS if ephemeral else 0
         return Draft(mutations, values, cap, expires_ms)
 
     def _mutation(self) -> tuple[Mutation, bytes | None]:
@@ -316,7 +329,7 @@ class _Story:
             case Type.LIST if action == 0:
                 return bytes([dice.between(1, 255)])
             case Type.CLAIM if action == 0:
-                return [dice.below(9), (self._hlc >> COUNTER_BITS) + dice.below(9)]
+                return [dice.below(9), self._now_ms + dice.below(9)]
             case Type.BUDGET:
                 return self._movement(action)
             case _:
@@ -340,11 +353,13 @@ class _Story:
         """What an honest writer saw there, or any dots at all."""
         dice, dots = self._dice, self._known.dots
         if dice.chance(0.1):
-            return (self._any_dot(),)
+            return (any_dot(self._dice),)
         known = dots[path, kind]
         if dice.chance(0.1):
             known = dots[dice.pick(sorted(dots))]
         return tuple(dot for dot in known[-8:] if dice.chance(0.7))
 
-    def _any_dot(self) -> Dot:
-        return Dot(self._dice.octets(DOT_BYTES))
+
+def any_dot(dice: Dice) -> Dot:
+    """A dot of nothing anybody wrote."""
+    return Dot(dice.octets(DOT_BYTES))
