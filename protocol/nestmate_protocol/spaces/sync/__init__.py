@@ -1,0 +1,1 @@
+"""Sync: two nodes with a space in common bring their ops together."""
