@@ -79,8 +79,14 @@ class Admission:
         if self._contacts.is_blocked(author):
             return []
         outcomes: list[Outcome] = []
-        straight = straight and self._directory.neighbours.peer_of(author) == bearer
-        told = self._board.admit(record, author, carried.age_ms, now, straight=straight)
+        told = self._board.admit(
+            record,
+            author,
+            carried.age_ms,
+            now,
+            straight=straight and self._directory.neighbours.peer_of(author) == bearer,
+            wide=not straight,
+        )
         for outcome in told:
             if isinstance(outcome, Reject) and outcome.strike:
                 outcomes.append(self._blame(bearer, author, outcome.fault))

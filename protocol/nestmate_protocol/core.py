@@ -337,7 +337,7 @@ class Core:
                     for record, age_ms in self._postroom.take(address, now):
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Skilled(address, skills):
-                    for record, age_ms in self._board.greeting(now, skills):
+                    for record, age_ms in self._board.greeting(address, now, skills):
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Entitled(device, _):
                     more += self._admission.entitled(device, now)
@@ -369,7 +369,7 @@ class Core:
         """An agent can be reached: whoever has something for it says so."""
         outcomes: list[Outcome] = [*self._friends.agent_up(address, peer, now)]
         outcomes += self._board.agent_up(address, now)
-        frames = make_frames(self._board.greeting(now))
+        frames = make_frames(self._board.greeting(address, now))
         outcomes += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
         return outcomes
 

@@ -183,7 +183,9 @@ class Town:
     ) -> None:
         if not agent.away:
             admit, author = agent.board.admit, address_of(author)
-            agent.carry_out(admit(record, author, age, self.now, straight=straight))
+            wide = not straight
+            told = admit(record, author, age, self.now, straight=straight, wide=wide)
+            agent.carry_out(told)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, waking everyone when they asked to be."""

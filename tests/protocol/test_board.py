@@ -4,12 +4,13 @@ agents who lose messages and restart every task has one result.
 
 import random
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
 from nestmate_protocol.effects import Code, Save
 from nestmate_protocol.errors import Fault, LocalError
-from nestmate_protocol.ids import NetworkId
+from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
 from nestmate_protocol.records import Kind, make_frame, open_frame, open_record
 from nestmate_protocol.signals.claims import Beat, Cancel, Claim, Lease, Release
@@ -33,6 +34,7 @@ from nestmate_protocol.signals.requests import (
 NETWORK = NetworkId(b"\x06" * 32)
 JOB = DepositTask("dig", 0.6, b"a hole", size_seconds=10)
 DIG = TakeTask(skill="dig", wait_seconds=20)
+FAR = [Address(sha256(b"far %d" % number).digest()) for number in range(50)]
 
 
 def listed(agent, **wishes):
@@ -180,9 +182,36 @@ def test_a_new_node_is_told_what_is_open_with_its_age(town, ann, bob):
     task = ann.ask(replace(JOB, urgency=0.2)).task
     town.wait(4)
     (dan,) = town.add("dan")
-    for data, age in bob.board.greeting(town.now):
+    for data, age in bob.board.greeting(dan.address, town.now):
         town.deliver(dan, open_record(data, NETWORK), "ann", age)
     assert dan.ask(ShowTask(task)).age_seconds == 4
+
+
+def greet(town, host, *guests):
+    """Guests come by at a host's node, and hear what it has to tell."""
+    for guest in guests:
+        for data, age in host.board.greeting(guest.address, town.now):
+            town.deliver(guest, open_record(data, NETWORK), host.name, age)
+
+
+def test_whoever_came_by_and_heard_of_a_task_hears_of_its_end_as_well(town, ann):
+    ann.able["dig"] = FAR
+    dan, eve = town.add("dan", "eve")
+    task = ann.ask(replace(JOB, urgency=0.2)).task
+    greet(town, ann, dan, eve)
+    assert dan.ask(TakeTask(skill="dig", wait_seconds=5)).task == task
+    town.wait(2)
+    assert eve.ask(ShowTask(task)).status == TaskStatus.GRANTED
+
+
+def test_what_nobody_but_its_issuer_has_told_is_told_no_further(town, ann, bob):
+    ann.able["dig"] = FAR
+    (dan,) = town.add("dan")
+    ann.ask(replace(JOB, urgency=0.2))
+    greet(town, ann, dan)
+    assert dan.board.greeting(bob.address, town.now) == ()
+    town.wait(60)  # meanwhile its whole topic has heard of it
+    assert len(dan.board.greeting(bob.address, town.now)) == 1
 
 
 def test_a_greeting_is_one_frame_with_few_records_of_each_author(town, bob):
@@ -192,7 +221,7 @@ def test_a_greeting_is_one_frame_with_few_records_of_each_author(town, bob):
         for agent in others:
             agent.ask(replace(JOB, urgency=0.1, key=b"%d" % number))
     town.wait(12)
-    items = bob.board.greeting(town.now)
+    items = bob.board.greeting(bob.address, town.now)
     assert len(items) == FRAME_RECORDS_MAX
     authors = [
         carried.record.author for carried in open_frame(make_frame(items), NETWORK)

@@ -383,7 +383,7 @@ def test_the_chain_of_signals_links_and_never_counts_backwards(town, desk):
         assert after.link.seq == before.link.seq + 1
         assert after.link.spent > before.link.spent
     desk.ann.boot()
-    town.wait(1)
+    town.wait(3)
     again = Signal.read(desk.ann.sent[-1].fields)
     assert again.link.seq > signals[-1].link.seq
     assert again.link.incarnation != signals[-1].link.incarnation

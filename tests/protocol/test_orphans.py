@@ -46,6 +46,12 @@ def taken(agent, wait=DIG):
     return agent.replies.get(request)
 
 
+def tidings(agent):
+    """What an agent has told its topic of results."""
+    told = [Done.read(each.fields) for each in agent.sent if each.kind is Kind.DONE]
+    return [done for done in told if done.result is None]
+
+
 LONG = replace(JOB, lease_seconds=15)
 
 
@@ -261,7 +267,7 @@ def test_two_who_find_each_other_at_one_task_know_who_stops(town, bob, cid, orph
 def test_a_new_neighbour_hears_who_is_at_an_orphan(town, bob, cid, orphan):
     taken(bob)
     dee = town.add("dee")[0]
-    for data, age_ms in cid.board.greeting(town.now):
+    for data, age_ms in cid.board.greeting(dee.address, town.now):
         record = open_record(data, NETWORK)
         author = next(name for name in town.agents if signs(town, name, record))
         town.deliver(dee, record, author, age_ms, straight=False)
@@ -283,13 +289,37 @@ def test_an_issuer_that_is_back_leaves_the_task_with_whoever_works_it(
     assert not claim.settled
 
 
+def test_an_issuer_that_was_restarted_lets_those_at_work_speak_first(
+    town, ann, bob, orphan
+):
+    taken(bob)
+    ann.away = False
+    ann.boot()
+    town.ask_later(ann, DIG)
+    town.wait(1)
+    bob.carry_out(bob.board.agent_up(ann.address, town.now))
+    town.wait(5)
+    assert holders(ann, bob) == {"bob": 1}
+
+
+def test_the_more_often_others_come_by_the_less_is_said_to_all(town, bob, cid, orphan):
+    taken(bob)
+    bob.ask(FinishClaim(orphan, b"dug"))
+    town.wait(5)
+    before = len(tidings(bob))
+    for _ in range(7):  # told after the first, two more and four more
+        bob.carry_out(bob.board.agent_up(cid.address, town.now))
+        town.wait(2)
+    assert len(tidings(bob)) - before == 3
+
+
 def test_an_issuer_that_hears_of_a_result_waits_for_who_has_it(
     town, ann, bob, cid, orphan
 ):
     taken(bob)
     bob.ask(FinishClaim(orphan, b"dug"))
     ann.away, bob.away = False, True
-    for data, age_ms in cid.board.greeting(town.now):
+    for data, age_ms in cid.board.greeting(ann.address, town.now):
         record = open_record(data, NETWORK)
         author = next(name for name in town.agents if signs(town, name, record))
         town.deliver(ann, record, author, age_ms, straight=False)
@@ -337,8 +367,8 @@ def test_a_task_whose_issuer_and_holder_both_died_is_done_by_a_third(
     assert not taken(bob).settled
     town.wait(2)
     ann.away = bob.away = True
-    town.ask_later(cid, replace(DIG, wait_seconds=200))
-    town.wait(100)
+    town.ask_later(cid, replace(DIG, wait_seconds=300))
+    town.wait(200)
     assert cid.ask(ListClaims()).claims[0].task == task
     assert holders(cid) == {"cid": 2}
 

@@ -219,6 +219,18 @@ def test_a_taker_that_says_it_is_slow_holds_back(town, ann, bob):
     assert isinstance(bob.replies[request], ClaimView)
 
 
+def test_a_task_that_opens_again_is_held_back_from_anew(town, ann, bob, cid):
+    task = ann.ask(replace(JOB, lease_seconds=60)).task
+    assert cid.ask(TakeTask(skill="dig", wait_seconds=5)).task == task
+    town.wait(50)
+    cid.ask(ReleaseClaim(task, "no spade"))
+    slow = town.ask_later(bob, TakeTask(skill="dig", speed=0.5, wait_seconds=60))
+    town.wait(9.9)
+    assert slow not in bob.replies
+    town.wait(0.2)
+    assert bob.replies[slow].generation == 2
+
+
 def test_of_two_takers_the_one_that_loses_less_gets_the_task(town, ann, bob):
     slow = town.ask_later(bob, replace(DIG, speed=0.5))
     fast = town.ask_later(bob, DIG)

@@ -16,7 +16,7 @@ from nestmate_protocol.effects import Code, Refusal, Reply
 from nestmate_protocol.errors import Fault, LocalError, RemoteError
 from nestmate_protocol.ids import Address, NetworkId, TaskId
 from nestmate_protocol.keys import SigningKey
-from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
+from nestmate_protocol.limits import FRAME_RECORDS_MAX
 from nestmate_protocol.records import Kind, Record, open_record
 from nestmate_protocol.signals.claims import (
     Beat,
@@ -37,6 +37,7 @@ from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import sensed_event
 from nestmate_protocol.signals.explaining import Explainer
 from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
+from nestmate_protocol.signals.greeting import calls
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.lessons import SPEED_PREFIX, learn, recall
@@ -200,7 +201,8 @@ class Board:
         self.liars.recall(self._reader.scan(PROOF_PREFIX))
         recall(self._speeds, (v for _, v in self._reader.scan(SPEED_PREFIX)))
         self._dependence.recall(self._reader.scan)
-        steps = self._issuer.start(tasks, now) + self._worker.start(claims, now)
+        self._issuer.start(tasks, now)
+        steps = self._worker.start(claims, now)
         self._orphans.start(now)
         return self._settle(steps + self._dependence.start(now), now)
 
@@ -229,15 +231,17 @@ class Board:
         now: Moment,
         *,
         straight: bool = True,
+        wide: bool = False,
     ) -> list[Outcome]:
         """A verified record of the subject, signed by a device of ``author``.
 
-        ``straight`` if its author's own node brought it, and to nobody but this one.
-        Never raises; what is wrong with it comes back as ``Reject``.
+        ``straight`` if its author's own node brought it, and to nobody but this one;
+        ``wide`` if it came over a topic. Never raises; what is wrong with it comes back
+        as ``Reject``.
         """
         if straight:
             self._silence.ends(author)
-        steps = self._admit(record, author, age_ms, now, straight=straight)
+        steps = self._admit(record, author, age_ms, now, straight=straight, wide=wide)
         return self._settle(steps, now) if steps else []
 
     def agent_up(self, address: Address, now: Moment) -> list[Outcome]:
@@ -249,32 +253,21 @@ class Board:
         return self._settle(steps + self._dependence.agent_up(address, now), now)
 
     def greeting(
-        self, now: Moment, skills: Collection[str] | None = None
+        self, to: Address, now: Moment, skills: Collection[str] | None = None
     ) -> tuple[tuple[bytes, int], ...]:
-        """Records with ages for a newly connected node, at most one frame full.
+        """Records with ages for an agent whose node came by, at most one frame full.
 
-        Who is at tasks whose issuers are silent; our own open tasks; others', strongest
-        first, and of no author more than its pace would let in at once. With ``skills``
-        for a node that has just begun to offer them.
+        Who is at tasks whose issuers are silent; open tasks. With ``skills`` for one
+        that has just begun to offer them.
         """
-        ageing = self._speeds.ageing_seconds
-        cells = [
-            (cell.signal.issuer != self._me, -cell.strength(now.mono_ms, ageing), cell)
-            for cell in self._field
-            if cell.life.stage == Stage.OPEN
-            and not cell.is_gone(now)
-            and (skills is None or cell.signal.skill in skills)
-        ]
-        cells.sort(key=lambda entry: (*entry[:2], entry[2].task))
-        items = self._orphans.greeting(now)
-        told: dict[bytes, int] = {}
-        for _, _, cell in cells:
-            issuer = cell.signal.issuer.raw
-            told[issuer] = told.get(issuer, 0) + 1
-            if told[issuer] <= SIGNALS_PER_AUTHOR_BURST:
-                items.append((cell.data, now.mono_ms - cell.sent_ms))
+        told, ageing = self._orphans.greeting(now), self._speeds.ageing_seconds
+        parts = self._field, self._emitter, self._me
+        for cell in calls(*parts, now, ageing=ageing, skills=skills):
+            if len(told) < FRAME_RECORDS_MAX:
+                told.append((cell.data, now.mono_ms - cell.sent_ms))
+                self._emitter.greeted(cell.task, to)
         seen = [(data, 0) for data in self._witness.greeting()]
-        return tuple([*seen, *items][:FRAME_RECORDS_MAX])
+        return tuple([*seen, *told][:FRAME_RECORDS_MAX])
 
     def skills_wanted(self) -> tuple[str, ...]:
         """Skills whose topics matter here: of own live tasks and of waiting takers."""
@@ -361,6 +354,7 @@ class Board:
         now: Moment,
         *,
         straight: bool,
+        wide: bool = False,
     ) -> list[Step]:
         if self._trust(author) <= 0 and author != self._me:
             return [Reject(Fault.NOT_ENTITLED, strike=False)]
@@ -368,7 +362,7 @@ class Board:
             return [Reject(Fault.BROKEN_CHAIN, strike=False)]
         try:
             if record.kind is Kind.SIGNAL:
-                return self._signal(record, author, age_ms, now)
+                return self._signal(record, author, age_ms, now, wide=wide)
             if record.kind in WORDS:
                 heard = Heard(record, age_ms)
                 return self._of_worker(heard, author, now, straight=straight)
@@ -377,7 +371,13 @@ class Board:
             return [Reject(wrong.fault, wrong.fault in _LIES)]
 
     def _signal(
-        self, record: Record, author: Address, age_ms: int, now: Moment
+        self,
+        record: Record,
+        author: Address,
+        age_ms: int,
+        now: Moment,
+        *,
+        wide: bool,
     ) -> list[Step]:
         signal = Signal.read(record.fields)
         same(signal.issuer, author)
@@ -387,6 +387,7 @@ class Board:
         if lie:
             return [_LIE, *lie]
         sensed, cell = self._field.sense(signal, record, age_ms, now)
+        cell.wide = cell.wide or wide
         if sensed is Sensed.NOTHING:
             return []
         steps = self._worker.told(author, cell.task, cell.life)

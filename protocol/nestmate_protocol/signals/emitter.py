@@ -118,6 +118,30 @@ class Emitter:
         self.hush(task)
         self._audiences.pop(task.raw, None)
 
+    def resume(self, own: OwnTask, opened_ms: int, now: Moment) -> None:
+        """Call out again what was called out before a restart, in a moment.
+
+        Whoever went on alone meanwhile is met first, and can say so.
+        """
+        self._count += 1
+        self.forgot(own.task)
+        self._voices[own.task.raw] = Voice(own, opened_ms, self._count, paid=True)
+        due_ms = now.mono_ms + self._trail.rule.silent_ms
+        self._alarms.set(own.task.raw, due_ms)
+
+    def forgot(self, task: TaskId) -> None:
+        """Whom a task was told before a restart is not known: its topic, then."""
+        self._audiences[task.raw] = Audience(wide=True)
+
+    def greeted(self, task: TaskId, agent: Address) -> None:
+        """One more agent was told of a task, if it is one we call for."""
+        if task.raw in self._voices:
+            self._audiences[task.raw].told[agent.raw] = agent
+
+    def calls(self, task: TaskId) -> bool:
+        """Whether this agent calls for a task."""
+        return task.raw in self._voices
+
     def audience(self, task: TaskId) -> Audience:
         """Who was told of a task so far; nobody, if it is not called out."""
         return self._audiences.get(task.raw, Audience())
@@ -168,7 +192,10 @@ class Emitter:
         return [save, *self._spread(voice, record.data, now), Offered(voice.own.task)]
 
     def _spread(self, voice: Voice, data: bytes, now: Moment) -> list[Step]:
-        """Straight to more of the able, and to the topic if that is everybody."""
+        """Straight to more of the able, and to the topic where none of them is left.
+
+        Where the first saying reaches them all they are few, and so is the topic.
+        """
         order, rule = voice.own.order, self._trail.rule
         audience = self._audiences[voice.own.task.raw]
         audience.said += 1
@@ -179,7 +206,8 @@ class Emitter:
         fresh = [each for each in able if each.raw not in audience.told]
         chosen = self._trail.draw(fresh, count, order.skill)
         audience.told.update((agent.raw, agent) for agent in chosen)
-        enough = len(fresh) <= count or len(audience.told) > rule.reach_told_max
+        few = len(fresh) <= count and voice.repeats == 0
+        enough = few or not fresh or len(audience.told) > rule.reach_told_max
         if enough or voice.repeats >= _topic_repeat(order.urgency_code, rule):
             audience.wide = True
         urgent = order.urgency_code >= FLASH.code_min

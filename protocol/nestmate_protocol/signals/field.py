@@ -98,8 +98,9 @@ class Cell:
     """One task as sensed here; ``signal`` is the latest one, ``data`` its record.
 
     ``urgency_code`` is what its issuer could pay of the urgency it declares.
-    ``opened_ms`` and ``sent_ms`` are the births of the task and of that record on the
-    local monotonic clock.
+    ``opened_ms``, ``called_ms`` and ``sent_ms`` are the births of the task, of its
+    generation as far as it was heard, and of that record on the local monotonic clock.
+    ``wide`` tells that it came over its topic, as its end will.
     """
 
     task: TaskId
@@ -107,10 +108,12 @@ class Cell:
     record_id: bytes
     data: bytes
     opened_ms: int
+    called_ms: int
     sent_ms: int
     life: Life
     shares: dict[bytes, Share]
     urgency_code: int
+    wide: bool = False
 
     def intensity(self, now_ms: int) -> float:
         """``I = min(S_max, sum of a_d 2^(-age_d / half-life))``."""
@@ -335,7 +338,16 @@ class Field:
         shares = {issuer.raw: Share(link.seq, code, birth)}
         opened = birth - signal.open_ms
         cell = Cell(
-            task, signal, record.id.raw, record.data, opened, birth, life, shares, code
+            task=task,
+            signal=signal,
+            record_id=record.id.raw,
+            data=record.data,
+            opened_ms=opened,
+            called_ms=opened if signal.generation == 1 else birth,
+            sent_ms=birth,
+            life=life,
+            shares=shares,
+            urgency_code=code,
         )
         self._cells[task.raw] = cell
         self._by_author.setdefault(issuer.raw, {})[task.raw] = None
@@ -366,6 +378,11 @@ class Field:
         share = Share(signal.link.seq, code, birth)
         cell.opened_ms = min(cell.opened_ms, birth - signal.open_ms)
         life = Life(signal.generation, Stage.OPEN)
+        called = cell.opened_ms if signal.generation == 1 else birth
+        if life.generation > cell.life.generation:
+            cell.called_ms = called
+        elif life.generation == cell.life.generation:
+            cell.called_ms = min(cell.called_ms, called)
         news = newer or life > cell.life
         cell.life = max(cell.life, life)
         _share(cell, signal.issuer.raw, share)

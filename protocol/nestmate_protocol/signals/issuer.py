@@ -103,9 +103,8 @@ class Issuer:
         self._closed: dict[bytes, None] = {}
         self._alarms: Alarms[tuple[str, bytes]] = Alarms()
 
-    def start(self, tasks: Iterable[OwnTask], now: Moment) -> list[Step]:
+    def start(self, tasks: Iterable[OwnTask], now: Moment) -> None:
         """Take up saved tasks; a lease that was running gets a whole term from now."""
-        steps: list[Step] = []
         for own in sorted(tasks, key=lambda own: (own.order.created_ms, own.task)):
             self.tasks[own.task.raw] = own
             run = self._runs[own.task.raw] = _run(own, now)
@@ -114,11 +113,11 @@ class Issuer:
                 continue
             self._alarms.set((_END, own.task.raw), run.end_ms)
             if own.status == _GRANTED:
+                self._emitter.forgot(own.task)
                 lease_ms = own.order.lease_seconds * 1_000
                 self._extend(own.task, replace(run, lease_ms=lease_ms), now)
             elif not own.waits:
-                steps += self._emitter.call(own, run.opened_ms, now, paid=True)
-        return steps
+                self._emitter.resume(own, run.opened_ms, now)
 
     def deposit(self, order: Order, now: Moment) -> tuple[TaskId, list[Step]]:
         """Open a task, or find that the very same was asked for before.

@@ -160,13 +160,12 @@ class Judge:
         if taker.code_min and value_of(taker.code_min) > cell.urgency(now.mono_ms):
             return _BARRED[Outlook.RELAXED]
         estimate = self.estimate(taker, cell)
-        ready_ms = cell.opened_ms + ceil(1_000 * estimate.hold)
-        outlook = Outlook.HELD
+        ready_ms = opening.ready_ms + ceil(1_000 * estimate.hold)
+        taken = opening.ready_ms > now.mono_ms
+        outlook = Outlook.TAKEN if taken else Outlook.HELD
         if shun is not None and shun.until_ms is not None and shun.until_ms > ready_ms:
             ready_ms = shun.until_ms
             outlook = Outlook.SILENT if shun.tries else Outlook.PAUSED
-        if opening.ready_ms > ready_ms:
-            ready_ms, outlook = opening.ready_ms, Outlook.TAKEN
         if ready_ms <= now.mono_ms:
             outlook = Outlook.RIPE
         return Judgement(outlook, ready_ms, estimate)

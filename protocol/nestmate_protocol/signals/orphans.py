@@ -20,6 +20,7 @@ from nestmate_protocol.limits import LEASE_SECONDS_MAX
 from nestmate_protocol.records import Kind, Record
 from nestmate_protocol.signals.alarms import Alarms
 from nestmate_protocol.signals.claims import Beat, Claim, Done, Release
+from nestmate_protocol.signals.crowds import Crowds
 from nestmate_protocol.signals.field import Cell, Field
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import ToAgent, ToTopic
@@ -93,6 +94,7 @@ class Orphans:
         self._rule = rule
         self._attempts: dict[bytes, _Attempt] = {}
         self._said_ms: dict[bytes, int] = {}
+        self._crowds = Crowds()
         self._alarms: Alarms[tuple[str, bytes]] = Alarms()
 
     def __repr__(self) -> str:
@@ -162,7 +164,8 @@ class Orphans:
         for raw, claim in self._worker.claims.items():
             if not self._is_adrift(claim, now):
                 continue
-            self._alarms.sooner((_TELL, raw), now.mono_ms + self._rule.settle_ms)
+            if self._crowds.one_more(raw):
+                self._alarms.sooner((_TELL, raw), now.mono_ms + self._rule.settle_ms)
             if claim.issuer == address and claim.phase == Phase.HELD:
                 steps += self._worker.renew(claim.task, now)[1]
         return steps

@@ -51,7 +51,9 @@ class Rule:
     silence_weight: float = 1e-9
     settle_ms: int = 1_000
     back_off_ms: int = 1_000
-    overdue_leases: int = 3
+    overdue_leases_flash: int = 3
+    overdue_leases_alert: int = 8
+    overdue_leases_slow: int = 20
     return_ms: int = 5_000
     credit_cap_signals: int = 60
     credit_mean_cents: int = 245

@@ -18,6 +18,7 @@ from nestmate_protocol.limits import LEASE_SECONDS_DEFAULT
 from nestmate_protocol.signals.asking import remember
 from nestmate_protocol.signals.claims import Lease
 from nestmate_protocol.signals.field import Cell, Stage, rank_of
+from nestmate_protocol.signals.levels import ALERT, FLASH, level_of
 from nestmate_protocol.signals.parameters import NEVER, Rule
 from nestmate_protocol.signals.records import GENERATION_MAX, Signal, TaskClass
 from nestmate_protocol.signals.requests import TaskStatus
@@ -76,7 +77,7 @@ class Opening(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Leased:
-    """What the issuer last said of a holder, and when that is overdue."""
+    """What the issuer last said of a holder, and when it should have said more."""
 
     generation: int
     due_ms: int
@@ -118,6 +119,18 @@ def went_on(own: OwnTask, generation: int) -> bool:
     return (
         alone and own.status == TaskStatus.OPEN and 0 <= ahead <= GENERATIONS_AHEAD_MAX
     )
+
+
+def _terms(cell: Cell, rule: Rule) -> int:
+    """How many terms overdue a lease is when its holder and issuer count as gone.
+
+    It takes both to be gone, or this node to be cut off from both; and the less urgent
+    a task is, the longer that can be waited for.
+    """
+    level = level_of(cell.urgency_code)
+    if level is FLASH:
+        return rule.overdue_leases_flash
+    return rule.overdue_leases_alert if level is ALERT else rule.overdue_leases_slow
 
 
 class Rivals:
@@ -173,12 +186,10 @@ class Rivals:
     def leased(self, lease: Lease, now: Moment) -> None:
         """The issuer itself names a holder: that settles what rivals say below it.
 
-        It is overdue when twice the estimate and some lease terms have passed without
-        another word; only then may it be wondered whether both are gone.
+        Another word of it is due before twice the estimate has passed.
         """
         raw, lease_ms = lease.task.raw, 1_000 * lease.lease_seconds
-        terms_ms = self._rule.overdue_leases * lease_ms
-        due_ms = now.mono_ms + 2 * lease.estimate_ms + terms_ms
+        due_ms = now.mono_ms + 2 * lease.estimate_ms
         remember(self._leases, raw, _Leased(lease.generation, due_ms, lease_ms))
         known = self._stands.get(raw)
         if known is not None and known.rank.generation <= lease.generation:
@@ -207,13 +218,13 @@ class Rivals:
             return Opening(generation, stand.until_ms)
         if life.stage == Stage.OPEN:
             generation = self.unspent(cell.task, life.generation)
-            return Opening(generation, cell.opened_ms)
+            return Opening(generation, cell.called_ms)
         leased = self._leases.get(cell.task.raw)
         if not alone or leased is None or leased.generation != life.generation:
             return None
         generation = self.unspent(cell.task, life.generation + 1)
-        late_ms = round(leased.lease_ms * share(cell.task, generation, self._me))
-        return Opening(generation, leased.due_ms + late_ms)
+        terms = _terms(cell, self._rule) + share(cell.task, generation, self._me)
+        return Opening(generation, leased.due_ms + round(terms * leased.lease_ms))
 
     def unspent(self, task: TaskId, generation: int) -> int:
         """A generation under which this node was not yet at a task, as low as can be.

@@ -135,12 +135,16 @@ class Boards(Rule):
 
     def heard(self, agent: int, _: int, carried: tuple[Carried, ...]) -> None:
         """One frame has come over a topic."""
-        self.arrived_at(agent, carried, straight=False)
+        self._admit(agent, None, carried)
 
-    def arrived_at(
-        self, agent: int, carried: tuple[Carried, ...], *, straight: bool = True
+    def arrived_at(self, agent: int, source: int, carried: tuple[Carried, ...]) -> None:
+        """One frame has come straight from another agent."""
+        self._admit(agent, self.seats[source].address, carried)
+
+    def _admit(
+        self, agent: int, bearer: Address | None, carried: tuple[Carried, ...]
     ) -> None:
-        """One frame has come."""
+        """Straight is what its author's own node has brought, to nobody else."""
         seat = self.seats[agent]
         board, now = seat.board, seat.moment(self.stage.now)
         outcomes: list[Outcome] = []
@@ -149,7 +153,12 @@ class Boards(Rule):
             if author.raw != seat.address.raw:
                 self.watcher.heard(each.record)
                 outcomes += board.admit(
-                    each.record, author, each.age_ms, now, straight=straight
+                    each.record,
+                    author,
+                    each.age_ms,
+                    now,
+                    straight=author == bearer,
+                    wide=bearer is None,
                 )
         self._loop.carry_out(agent, outcomes)
 

@@ -45,7 +45,7 @@ class Place(Protocol):
 class Ears(Protocol):
     """Whom frames are brought to."""
 
-    def arrived_at(self, agent: int, carried: tuple[Carried, ...]) -> None:
+    def arrived_at(self, agent: int, source: int, carried: tuple[Carried, ...]) -> None:
         """A frame came straight to an agent."""
         ...
 
@@ -105,7 +105,7 @@ class Carrier:
                 receiver,
                 int(self._stage.crew.lives[receiver]),
                 carried,
-                self._ears.arrived_at,
+                partial(self._arrive, sender),
             )
 
     def waiting(self, sender: int, receiver: int) -> Items:
@@ -178,6 +178,9 @@ class Carrier:
             if receiver != agent:
                 due, life = float(arrival[receiver]), int(lives[receiver])
                 stage.timeline.at(due, self._land, receiver, life, carried, hear)
+
+    def _arrive(self, source: int, agent: int, carried: tuple[Carried, ...]) -> None:
+        self._ears.arrived_at(agent, source, carried)
 
     def _hear(self, source: int, agent: int, carried: tuple[Carried, ...]) -> None:
         self._ears.heard(agent, source, carried)

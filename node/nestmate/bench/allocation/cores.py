@@ -48,6 +48,7 @@ from nestmate_protocol.inputs import (
 )
 from nestmate_protocol.limits import SKEW_MS_MAX
 from nestmate_protocol.records import Carried, open_frame
+from nestmate_protocol.signals.hearsay import is_hearsay
 from nestmate_protocol.signals.requests import SignalsRequest
 from nestmate_protocol.simulation.cast import NETWORK, make_identity
 from nestmate_protocol.simulation.dice import Dice
@@ -165,9 +166,9 @@ class Cores(Rule):
         tasks, tally = self.stage.world.terms.tasks, self.carrier.tally
         return figures_of(self.watcher, tally, self.hands.surplus, tasks)
 
-    def arrived_at(self, agent: int, carried: tuple[Carried, ...]) -> None:
+    def arrived_at(self, agent: int, source: int, carried: tuple[Carried, ...]) -> None:
         """Cores send frames themselves; nothing comes this way."""
-        raise TypeError(f"{len(carried)} records came to {agent} past its core")
+        raise TypeError(f"{len(carried)} records of {source} came past {agent}'s core")
 
     def heard(self, agent: int, source: int, carried: tuple[Carried, ...]) -> None:
         """A frame has come over a topic."""
@@ -220,7 +221,8 @@ class Cores(Rule):
     def _send(self, sender: int, receiver: int, channel: Channel, data: bytes) -> None:
         """One frame over a connection; what the gathering costs is not counted."""
         if self.stage.now >= 0:
-            carried = open_frame(data, NETWORK) if channel is Channel.SIGNALS else ()
+            plain = channel is Channel.SIGNALS and not is_hearsay(data)
+            carried = open_frame(data, NETWORK) if plain else ()
             records = [each.record.data for each in carried]
             self.carrier.tally.count(records, len(data), 1)
             self.carrier.tally.delivered += len(records)

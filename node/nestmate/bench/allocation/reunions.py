@@ -82,7 +82,8 @@ class Reunions:
     def _greet(self, near: int, far: int) -> None:
         if self._can_meet(near, far):
             seat = self._seats[near]
-            told = seat.board.greeting(seat.moment(self._stage.now))
+            now, to = seat.moment(self._stage.now), self._seats[far].address
+            told = seat.board.greeting(to, now)
             self._carrier.send(near, far, list(told))
 
     def _can_meet(self, near: int, far: int) -> bool:
