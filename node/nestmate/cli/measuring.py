@@ -38,14 +38,14 @@ def simulate(
 ) -> None:
     """Run the protocol in a seeded, faulty world and check every promise."""
     # loads the protocol
-    from nestmate_protocol.simulation import judge_many, run  # noqa: PLC0415
+    from nestmate_protocol.simulation import EngineTwin, judge_many, run  # noqa: PLC0415
 
     report: Report | Tally
     with patience("Simulating…", quiet=arguments.json):
         if histories is None:
             report = run(scenario, nodes=nodes, seed=seed, loss=loss)
         else:
-            report = judge_many(histories, seed)
+            report = judge_many(histories, seed, EngineTwin)
     if arguments.json:
         show_json(report.as_dict())
     else:

@@ -14,7 +14,7 @@ from typing import Protocol
 from nestmate_protocol.ids import RecordId, SpaceId
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.histories import History, history
-from nestmate_protocol.spaces.authority import chained
+from nestmate_protocol.spaces.authority import held_of
 from nestmate_protocol.spaces.ops import Op
 from nestmate_protocol.spaces.state import State, state
 
@@ -31,7 +31,7 @@ class Twin(Protocol):
     """What is compared with the specification: it takes ops one by one."""
 
     def take(self, op: Op) -> None:
-        """Take in one op, whose chain was taken before; twice is once."""
+        """Take in one op, maybe before those it rests on; twice is once."""
 
     def seen(self) -> "Seen":
         """What all ops taken so far come to."""
@@ -75,7 +75,7 @@ class Replica:
     def __init__(self, story: History, ops: Iterable[Op], offer: Offer) -> None:
         self._story = story
         self._offer = offer
-        self.ops = chained(story.space, {op.id: op for op in ops})
+        self.ops = held_of(story.space, {op.id: op for op in ops})
         self._known: State | None = None
 
     def __repr__(self) -> str:
@@ -97,7 +97,7 @@ class Replica:
         """Take in the named ops; whether any was new."""
         new = {each: ops[each] for each in ids if each not in self.ops}
         if new:
-            self.ops = chained(self._story.space, {**self.ops, **new})
+            self.ops = held_of(self._story.space, {**self.ops, **new})
             self._known = None
         return bool(new)
 
@@ -110,7 +110,7 @@ class Replica:
             if each in offers or not dice.chance(share)
         }
         if len(kept) < len(self.ops):
-            self.ops = chained(self._story.space, kept)
+            self.ops = held_of(self._story.space, kept)
             self._known = None
 
 
@@ -164,8 +164,8 @@ def _disagreement(replicas: list[Replica], moved: bool) -> str:
 def follow(story: History, twin: Twin, every: int = 1) -> str:
     """Lead a twin through a history in another order; a sentence on where it strays.
 
-    Ops come in any order that keeps chains, some of them twice; after each ``every``
-    of them, and at the end, twin and specification must see the same.
+    Ops come in any order, some of them twice; after each ``every`` of them, and at the
+    end, twin and specification must see the same.
     """
     dice = Dice(story.seed).fork("delivery")
     taken: dict[RecordId, Op] = {}
@@ -209,19 +209,8 @@ def seen_in(known: State) -> Seen:
 
 
 def _delivered(story: History, dice: Dice) -> Iterable[Op]:
-    """The ops in an order drawn anew, each after the one before it in its chain."""
-    first, *others = story.ops
-    here = {first.id}
-    yield first
-    waiting = dice.shuffled(others)
-    while waiting:
-        at = next(
-            n
-            for n, op in enumerate(waiting)
-            if op.place.prev is None or op.place.prev in here
-        )
-        op = waiting.pop(at)
-        here.add(op.id)
+    """The ops in an order drawn anew, some of them twice."""
+    for op in dice.shuffled(story.ops):
         yield op
         if dice.chance(0.05):
             yield op

@@ -72,6 +72,7 @@ class _Known:
 
     grants: dict[Dot, Grant] = field(default_factory=dict)
     parents: dict[Dot, Dot | None] = field(default_factory=dict)
+    sound: set[Dot] = field(default_factory=set)
     dots: dict[tuple[str, Type], list[Dot]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -168,7 +169,18 @@ class _Story:
         hlc = self._hlc
         if dice.chance(0.2):
             hlc += dice.between(-90 * MINUTE_MS, 90 * MINUTE_MS) << COUNTER_BITS
-        self._note(author.write(draft, hlc, after))
+        before = author.tips.get(draft.lane)
+        op = author.write(draft, hlc, after)
+        self._note(op)
+        if not self._stands(op) and dice.chance(0.9):
+            author.go_back(draft.lane, before)
+
+    def _stands(self, op: Op) -> bool:
+        """Whether its author had a sound grant; what follows it is lost otherwise."""
+        known, cap = self._known, op.place.cap
+        if cap is None:
+            return any(op.author == each.public for each in self._founders)
+        return cap in known.sound and op.author in known.grants[cap].keys
 
     def _note(self, op: Op) -> None:
         known = self._known
@@ -178,6 +190,12 @@ class _Story:
             if (grant := grant_in(mutation)) is not None:
                 known.grants[op.dot(n)] = grant
                 known.parents[op.dot(n)] = op.place.cap
+                if self._stands(op) and self._could_give(op, grant):
+                    known.sound.add(op.dot(n))
+
+    def _could_give(self, op: Op, grant: Grant) -> bool:
+        cap = op.place.cap
+        return cap is None or self._known.grants[cap].lets_issue(grant, op.author)
 
     # --- the auth lane
 

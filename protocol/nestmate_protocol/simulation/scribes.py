@@ -113,6 +113,12 @@ class Scribe:
         """A grant for another scribe's key, everywhere."""
         return Grant(other.address, (other.public,), rights, ("",), depth=depth)
 
+    def go_back(self, lane: Lane, tip: Op | None) -> None:
+        """Go on in a lane as if nothing had been written after ``tip``."""
+        self.tips.pop(lane, None)
+        if tip is not None:
+            self.tips[lane] = tip
+
     def _keep(self, op: Op) -> None:
         self.written.append(op)
         self.tips[op.place.lane] = op

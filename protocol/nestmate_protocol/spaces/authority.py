@@ -22,19 +22,24 @@ from nestmate_protocol.ids import DeviceKey, RecordId, SpaceId
 from nestmate_protocol.limits import GRANT_CHAIN_MAX
 from nestmate_protocol.spaces.auth import endorsed_in, grant_in, is_leave, revocation_in
 from nestmate_protocol.spaces.founding import Genesis, read_genesis
-from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Op, Type
+from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Op, Type, op_of
 
 Ops = Mapping[RecordId, Op]
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A grant as some op gives it: by whom, and out of which grant (None: the root)."""
+    """A sound grant as some op gives it; ``chain`` leads from its dot to the root."""
 
     grant: Grant
     carrier: RecordId
     issuer: DeviceKey
-    parent: Dot | None
+    chain: tuple[Dot, ...]
+
+    @property
+    def parent(self) -> Dot | None:
+        """The grant it was made out of, None if a founder made it."""
+        return self.chain[1] if len(self.chain) > 1 else None
 
 
 class Cut(NamedTuple):
@@ -44,26 +49,16 @@ class Cut(NamedTuple):
     kept: frozenset[RecordId]
 
 
-def chained(space: SpaceId, ops: Ops) -> dict[RecordId, Op]:
-    """The ops of the space that stand on a whole chain down to seq 0.
-
-    What comes before an op must be here, and be of the same author and lane, with the
-    seq just below. The others are as if they had not come yet.
-    """
-    found: dict[RecordId, Op] = {}
-    for op in sorted(ops.values(), key=lambda op: op.place.seq):
-        if op.space == space and (op.place.prev is None or _follows(op, found)):
-            found[op.id] = op
-    return found
+def rests_on(op: Op) -> tuple[RecordId, ...]:
+    """The ops an op cannot stand without: the one before it, and its grant's."""
+    place = op.place
+    before = () if place.prev is None else (place.prev,)
+    return before if place.cap is None else (*before, op_of(place.cap))
 
 
-def _follows(op: Op, found: Ops) -> bool:
-    before = found.get(op.place.prev) if op.place.prev else None
-    return before is not None and (
-        before.author == op.author
-        and before.place.lane == op.place.lane
-        and before.place.seq + 1 == op.place.seq
-    )
+def held_of(space: SpaceId, ops: Ops) -> dict[RecordId, Op]:
+    """The ops that stand, out of any ops at all."""
+    return Authority(space, ops).ops
 
 
 def prev_closure(ids: Iterable[RecordId], ops: Ops) -> frozenset[RecordId]:
@@ -77,28 +72,85 @@ def prev_closure(ids: Iterable[RecordId], ops: Ops) -> frozenset[RecordId]:
     return frozenset(closed)
 
 
+def closure(ids: Iterable[RecordId], ops: Ops) -> frozenset[RecordId]:
+    """The named ops that are here, and all that they rest on."""
+    closed: set[RecordId] = set()
+    waiting = list(ids)
+    while waiting:
+        at = waiting.pop()
+        if at in ops and at not in closed:
+            closed.add(at)
+            waiting += rests_on(ops[at])
+    return frozenset(closed)
+
+
 class Authority:
-    """The judge of one set of ops; ``ops`` are those that stand on whole chains."""
+    """The judge of one set of ops.
+
+    ``ops`` are those that stand: all that they rest on stands, and their authors are
+    named by a sound grant, or are founders. That follows from the ops they rest on and
+    from nothing else, so that what does not stand can be refused for good. ``grants``
+    are the sound grants, whether they count or not.
+    """
 
     def __init__(self, space: SpaceId, ops: Ops) -> None:
-        self.ops = chained(space, ops)
-        self.genesis = _genesis_of(space, self.ops)
-        self.founders = frozenset() if self.genesis is None else self.genesis.keys
         self._first = RecordId(space.raw)
-        self._sound: dict[Dot, bool] = {}
+        self.genesis = _genesis_of(ops.get(self._first))
+        self.founders = frozenset() if self.genesis is None else self.genesis.keys
+        self.ops: dict[RecordId, Op] = {}
+        self.grants: dict[Dot, Given] = {}
         self._passing: dict[RecordId, bool] = {}
+        self._take(op for op in ops.values() if op.space == space)
+
+    # --- what stands
+
+    def _take(self, ops: Iterable[Op]) -> None:
+        """Take in what stands, each op once all that it rests on is here."""
+        waiting: dict[RecordId, list[Op]] = defaultdict(list)
+        ready = list(ops)
+        while ready:
+            op = ready.pop()
+            missing = [each for each in rests_on(op) if each not in self.ops]
+            if missing:
+                waiting[missing[0]].append(op)
+            elif self._follows(op) and self._is_named(op):
+                self.ops[op.id] = op
+                self.grants |= self._given_by(op)
+                ready += waiting.pop(op.id, [])
+
+    def _follows(self, op: Op) -> bool:
+        """Whether it goes on from the op before it: same author and lane, next seq."""
+        if op.place.prev is None:
+            return True
+        before = self.ops[op.place.prev]
+        return (
+            before.author == op.author
+            and before.place.lane == op.place.lane
+            and before.place.seq + 1 == op.place.seq
+        )
+
+    def _is_named(self, op: Op) -> bool:
+        """Whether its author is one of those whom its cap names."""
+        cap = op.place.cap
+        if cap is None:
+            return op.author in self.founders
+        return cap in self.grants and op.author in self.grants[cap].grant.keys
+
+    def _given_by(self, op: Op) -> dict[Dot, Given]:
+        """The sound grants an op gives: none exceeds what its author has."""
+        parent = None if op.place.cap is None else self.grants[op.place.cap]
+        above = () if parent is None else parent.chain
+        given: dict[Dot, Given] = {}
+        for n, mutation in enumerate(op.mutations or ()):
+            grant = grant_in(mutation)
+            if grant is None or len(above) == GRANT_CHAIN_MAX:
+                continue
+            if parent is None or parent.grant.lets_issue(grant, op.author):
+                chain = (op.dot(n), *above)
+                given[op.dot(n)] = Given(grant, op.id, op.author, chain)
+        return given
 
     # --- what the auth lane says, whether it counts or not
-
-    @cached_property
-    def grants(self) -> dict[Dot, Given]:
-        """Every grant that some op gives, sound or not."""
-        return {
-            op.dot(n): Given(grant, op.id, op.author, op.place.cap)
-            for op in self._auth_ops
-            for n, mutation in enumerate(op.mutations or ())
-            if (grant := grant_in(mutation)) is not None
-        }
 
     @cached_property
     def cuts(self) -> dict[Dot, list[Cut]]:
@@ -115,7 +167,7 @@ class Authority:
         """The founders behind each op that was endorsed."""
         behind: dict[RecordId, set[DeviceKey]] = defaultdict(set)
         for op in self._auth_ops:
-            if op.place.cap is None and op.author in self.founders and needs_nobody(op):
+            if op.place.cap is None and needs_nobody(op):
                 for mutation in op.mutations or ():
                     for endorsed in endorsed_in(mutation) or ():
                         behind[endorsed].add(op.author)
@@ -127,31 +179,6 @@ class Authority:
 
     # --- what counts
 
-    def chain(self, dot: Dot) -> tuple[Dot, ...] | None:
-        """The grant and those it was made out of, up to the root; None if unsound."""
-        chain: list[Dot] = []
-        at: Dot | None = dot
-        while at is not None:
-            given = self.grants.get(at)
-            if given is None or len(chain) == GRANT_CHAIN_MAX:
-                return None
-            chain.append(at)
-            at = given.parent
-        return tuple(chain) if all(map(self.is_sound, chain)) else None
-
-    def is_sound(self, dot: Dot) -> bool:
-        """Whether its issuer could give this much away, looking one step up."""
-        if dot not in self._sound:
-            given = self.grants.get(dot)
-            self._sound[dot] = given is not None and self._could_give(given)
-        return self._sound[dot]
-
-    def _could_give(self, given: Given) -> bool:
-        if given.parent is None:
-            return given.issuer in self.founders
-        parent = self.grants.get(given.parent)
-        return parent is not None and parent.grant.lets_issue(given.grant, given.issuer)
-
     def is_passing(self, op: Op) -> bool:
         """Whether the op's author held, for this op, the cap it names."""
         if op.id not in self._passing:
@@ -159,32 +186,29 @@ class Authority:
         return self._passing[op.id]
 
     def _passes(self, op: Op) -> bool:
-        cap = op.place.cap
-        if cap is None:
-            return op.author in self.founders
-        chain = self.chain(cap)
-        if chain is None or op.author not in self.grants[cap].grant.keys:
-            return False
+        if op.place.cap is None:
+            return True
+        chain = self.grants[op.place.cap].chain
         wall_ms = Timestamp.from_int(op.place.hlc).wall_ms
         return all(
-            self._is_given(dot)
+            self.is_given(dot)
             and wall_ms <= (self.grants[dot].grant.expires_ms or wall_ms)
-            and all(op.id in cut.kept for cut in self._counting_cuts(dot, chain))
+            and all(op.id in cut.kept for cut in self.counting_cuts(dot))
             for dot in chain
         )
 
-    def _is_given(self, dot: Dot) -> bool:
+    def is_given(self, dot: Dot) -> bool:
         """Whether the op that gives the grant counts itself."""
         carrier = self.ops[self.grants[dot].carrier]
         return self.is_passing(carrier) and self.is_in_force(carrier)
 
-    def _counting_cuts(self, dot: Dot, chain: tuple[Dot, ...]) -> list[Cut]:
+    def counting_cuts(self, dot: Dot) -> list[Cut]:
         """The revocations of a grant that were made from above it.
 
-        ``chain`` is a chain of grants it is part of. Whoever holds a grant above, or
-        founded the space, may revoke it; nobody else, whoever they are now.
+        Whoever holds a grant above, or founded the space, may revoke it; nobody else,
+        whoever they are now.
         """
-        above = chain[chain.index(dot) + 1 :]
+        above = self.grants[dot].chain[1:]
         return [
             cut
             for cut in self.cuts.get(dot, ())
@@ -194,9 +218,8 @@ class Authority:
         ]
 
     def is_revoked(self, dot: Dot) -> bool:
-        """Whether a sound grant, or one it was made out of, was revoked."""
-        chain = self.chain(dot) or ()
-        return any(self._counting_cuts(each, chain) for each in chain)
+        """Whether a grant, or one it was made out of, was revoked."""
+        return any(map(self.counting_cuts, self.grants[dot].chain))
 
     def is_in_force(self, op: Op) -> bool:
         """Whether enough founders stand behind it, if that is asked for.
@@ -204,13 +227,11 @@ class Authority:
         It is asked for what a founder does as founder in the auth lane, but for
         endorsing and leaving, and for the first op of all.
         """
-        if self.genesis is None:
-            return False
         asked = op.place.lane is Lane.AUTH and op.place.cap is None
         if not asked or op.id == self._first or needs_nobody(op):
             return True
         behind = self.endorsers.get(op.id, set()) | {op.author}
-        return len(behind) >= self.genesis.threshold
+        return self.genesis is not None and len(behind) >= self.genesis.threshold
 
     @cached_property
     def passing(self) -> frozenset[RecordId]:
@@ -222,7 +243,7 @@ class Authority:
         """What a replica must show others, so that all come to agree.
 
         What passes, what passing revocations name as kept, whether they count or not,
-        and all that comes before. Offering only what is valid is not enough: a replica
+        and all that these rest on. Offering only what is valid is not enough: a replica
         that lacks a void op cannot tell what a revocation keeps.
         """
         named = [
@@ -232,7 +253,7 @@ class Authority:
             for revocation in filter(None, map(revocation_in, op.mutations or ()))
             for head in revocation.heads
         ]
-        return prev_closure([*self.passing, *named], self.ops)
+        return closure([*self.passing, *named], self.ops)
 
 
 def needs_nobody(op: Op) -> bool:
@@ -244,8 +265,7 @@ def _is_word(mutation: Mutation) -> bool:
     return mutation.type is Type.ENDORSE or is_leave(mutation)
 
 
-def _genesis_of(space: SpaceId, ops: Ops) -> Genesis | None:
-    first = ops.get(RecordId(space.raw))
+def _genesis_of(first: Op | None) -> Genesis | None:
     try:
         return None if first is None else read_genesis(first)
     except RemoteError:

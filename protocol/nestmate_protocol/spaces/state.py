@@ -51,12 +51,12 @@ class Fork:
 class State:
     """All that follows from a set of ops.
 
-    ``held`` stand on whole chains; ``lasting`` are those of them that are not of the
-    ephemeral lane. ``passing`` were written by who held the cap they
-    name; ``in_force`` have enough founders behind them; ``valid`` are both, and every
-    mutation is covered. ``offered`` is what reconciliation works on. ``live`` are the
-    live entries of each object of the data lane, ``ephemeral`` those of the ephemeral
-    lane, both in the order of dots. ``left`` are authors who said that they go.
+    ``held`` are the ops that stand; ``lasting`` are those of them that are not of the
+    ephemeral lane. ``passing`` were written by who held the cap they name; ``in_force``
+    have enough founders behind them; ``valid`` are both, and every mutation is covered.
+    ``offered`` is what reconciliation works on. ``live`` are the live entries of each
+    object of the data lane, ``ephemeral`` those of the ephemeral lane, both in the
+    order of dots. ``left`` are authors who said that they go.
     ``hash`` is the same on replicas that hold the same offered set.
     """
 
@@ -128,7 +128,7 @@ def _covers(op: Op, n: int, mutation: Mutation, authority: Authority) -> bool:
         case Type.GENESIS:
             return op.id.raw == op.space.raw
         case Type.GRANT:
-            return authority.is_sound(op.dot(n))
+            return op.dot(n) in authority.grants
         case Type.REVOKE:
             return revocation_in(mutation) is not None
         case Type.ENDORSE:
@@ -208,18 +208,14 @@ def _outdone(
 
 
 def _members(authority: Authority) -> dict[Dot, Membership]:
-    """The sound grants whose carriers count, in the order of dots."""
-    members: dict[Dot, Membership] = {}
-    for dot, given in sorted(authority.grants.items()):
-        carrier = authority.ops[given.carrier]
-        if (
-            authority.chain(dot) is not None
-            and authority.is_passing(carrier)
-            and authority.is_in_force(carrier)
-        ):
-            revoked = authority.is_revoked(dot)
-            members[dot] = Membership(given.grant, given.issuer, given.parent, revoked)
-    return members
+    """The grants whose carriers count, in the order of dots."""
+    return {
+        dot: Membership(
+            given.grant, given.issuer, given.parent, authority.is_revoked(dot)
+        )
+        for dot, given in sorted(authority.grants.items())
+        if authority.is_given(dot)
+    }
 
 
 def forks_among(ops: Iterable[Op]) -> tuple[Fork, ...]:

@@ -100,10 +100,16 @@ def test_whoever_was_never_granted_anything_is_refused_and_not_kept(hut):
     assert not hut.engine.drain()
 
 
-def test_an_op_of_a_known_author_that_does_not_count_is_in_quarantine(hut):
+def test_an_op_under_the_grant_of_another_is_refused_though_its_author_has_one(hut):
     given = hut.grant(hut.ann, hut.cid)
     op = hut.put(hut.cid, b"1", cap=hut.given.dot(0))
-    assert hut.tell(given, op) == [Verdict.NEW, Verdict.QUARANTINED]
+    assert hut.tell(given, op) == [Verdict.NEW, Verdict.REFUSED]
+    assert not hut.engine.has(op.id)
+
+
+def test_an_op_under_a_revoked_grant_is_in_quarantine(hut):
+    end, op = hut.revoke(hut.ann, hut.given), hut.put(hut.bob, b"1")
+    assert hut.tell(end, op) == [Verdict.NEW, Verdict.QUARANTINED]
     assert [each.op for each in hut.engine.ops.quarantined()] == [op.id]
     assert op.id.raw not in {k[8:] for k in hut.engine.ops.offered(Lane.DATA)}
 

@@ -94,14 +94,40 @@ def test_a_grant_that_exceeds_its_parent_lets_nobody_in(garden):
     cap = garden.grant(garden.ann, garden.bob, rights=WRITE | GRANT, depth=2)
     more = garden.grant(garden.bob, garden.cid, cap, rights=WRITE | READ, depth=1)
     less = garden.grant(garden.bob, garden.cid, cap, rights=WRITE, depth=1)
-    lost, kept = garden.put(garden.cid, more), garden.put(garden.cid, less)
-    assert {lost.id, kept.id} & garden.state().passing == {kept.id}
+    kept, lost = garden.put(garden.cid, less), garden.put(garden.cid, more)
+    assert {lost.id, kept.id} & garden.state().held == {kept.id}
 
 
 def test_an_op_without_what_comes_before_it_is_as_if_it_had_not_come(garden):
     first, second = garden.put(garden.ann), garden.put(garden.ann)
     assert second.id in garden.state().held
     assert second.id not in garden.state(first).held
+
+
+def test_an_op_without_the_op_that_gave_its_grant_is_as_if_it_had_not_come(garden):
+    cap = garden.grant(garden.ann, garden.bob)
+    op, given = garden.put(garden.bob, cap), garden.ann.tips[Lane.AUTH]
+    assert op.id in garden.state().held
+    assert op.id not in garden.state(given).held
+
+
+def test_what_comes_after_an_op_under_a_grant_never_held_is_lost_with_it(garden):
+    cap = garden.grant(garden.ann, garden.bob)
+    for _ in range(2):
+        last = garden.put(garden.cid, cap)
+        cap = garden.grant(garden.ann, garden.cid)
+    assert last.id not in garden.state().held
+
+
+def test_grants_of_offered_ops_are_offered_even_if_they_are_void(garden):
+    top = garden.grant(garden.ann, garden.bob)
+    below = garden.grant(garden.bob, garden.cid, top, depth=2)
+    carrier, void = garden.bob.tips[Lane.AUTH], garden.put(garden.cid, below)
+    garden.revoke(garden.ann, top)
+    op = garden.put(garden.cid, garden.grant(garden.ann, garden.cid))
+    found = garden.state()
+    assert op.id in found.valid
+    assert {carrier.id, void.id} <= found.offered - found.passing
 
 
 def test_a_revocation_keeps_what_leads_up_to_its_heads(garden):

@@ -51,9 +51,12 @@ class Authority:
         """Whether a key is one of the founders'."""
         return author in self._founders
 
-    def is_known(self, author: bytes) -> bool:
-        """Whether a key was ever granted anything."""
-        return author in self._founders or author in self._of_key
+    def names(self, cap: bytes, author: bytes) -> bool:
+        """Whether a cap, which is here if it is sound, is an author's to act under."""
+        if not cap:
+            return author in self._founders
+        holding = self.holdings.get(cap)
+        return holding is not None and author in holding.keys
 
     def passes(self, cap: bytes, spot: Spot, hlc: int, op: bytes) -> bool:
         """Whether an op at a place passes; its author is that of the place."""

@@ -135,7 +135,7 @@ class Engine:
         if cap and cap not in authority.holdings and not self._holds(cap[:ID_BYTES]):
             return self._wait(op, cap[:ID_BYTES])
         author = op.author.raw
-        if not authority.is_known(author):
+        if not authority.names(cap or b"", author):
             return Admission(Verdict.REFUSED, fault=Fault.NOT_ENTITLED)
         if place.lane is Lane.EPHEMERAL:
             return self._ledger.keep_word(op, now.wall_ms)
