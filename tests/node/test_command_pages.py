@@ -78,6 +78,11 @@ PRINTS = {
     "per view",
     "event tail": "one [event](events.md) a line; `lagged` is the type "
     "of a line that says that older events were lost",
+    "on": "one line for each thing that happens: `what` is `waiting`, `done`, "
+    "`failed`, `gave-up`, `gone` (the event is not kept any more), `lagged` (events "
+    "were lost before they were read) or `stopped`, `seq` and `type` are those of the "
+    "event, `why` is the reason, `tries` how often it was tried; what the command "
+    "prints goes nowhere",
     "work": "one line for each thing that happens: `what` is `waiting`, `took`, "
     "`done`, `failed`, `lost`, `released`, `dropped` (a partial result too large), "
     "`stopped`, `unrenewed` or `unreleased`, `task` is the task, `why` the reason, "

@@ -7,6 +7,7 @@ This file knows nothing of tasks.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,10 +18,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from nestmate.errors import NotFoundError
+
 GRACE_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.05
 BURIAL_SECONDS: Final = 5.0
 PARTIAL: Final = "NESTMATE_PARTIAL"
+
+
+def check_command(command: Sequence[str]) -> None:
+    """Raise NotFoundError if there is no such program."""
+    if shutil.which(command[0]) is None:
+        raise NotFoundError(
+            f"There is no command {command[0]!r}.", "Name a program that can be run."
+        )
 
 
 class Job:

@@ -8,7 +8,7 @@ knows no command.
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -112,3 +112,17 @@ def _lines(value: Any) -> list[str]:
         case list() if all(isinstance(item, str) for item in value):
             return list(value)
     return [json.dumps(value, ensure_ascii=False)]
+
+
+def teller(*, as_json: bool) -> Callable[[Mapping[str, Any]], None]:
+    """What tells of the news of a worker: JSON on stdout, or words on stderr."""
+    if as_json:
+        return show_json
+
+    def tell(news: Mapping[str, Any]) -> None:
+        rest = " ".join(f"{k}={v}" for k, v in news.items() if k != "what")
+        line = f"{news['what']} {rest}".translate(_STEERING)
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    return tell

@@ -93,6 +93,7 @@ COMMANDS: dict[str, Entry] = {
     "event dead ls": Entry("What was given up, and why."),
     "event dead retry": Entry("Hand dead letters out once more."),
     "event dead rm": Entry("Forget a dead letter."),
+    "on": Entry("Run a command of yours on every change.", "on:on"),
     "work": Entry("Do tasks of a skill with a command of yours.", "work:work"),
     "top": Entry("Signals, claims, peers and credit at a glance, live.", "top:top"),
     "mcp": Entry("Attach an MCP host: a pipe to the running node.", "running:mcp"),

@@ -1,30 +1,24 @@
 """A shift: what the slots of one worker have in common while it works.
 
-What is to be done and how, how many tasks are left, whether it is time to stop, and
-the way to the node. A lease is kept alive here for as long as its task is at work.
+What is to be done and how, how many tasks are left, and the way to the node. A lease
+is kept alive here for as long as its task is at work.
 This file starts no command and decides on no task.
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nestmate.cli.asking import ask
 from nestmate.cli.ears import Ears
 from nestmate.cli.job import GRACE_SECONDS
-from nestmate.client import Cord
-from nestmate.errors import ConflictError, NodeError, NotFoundError, NotRunningError
+from nestmate.cli.line import Line, Tell
+from nestmate.errors import ConflictError, NodeError, NotFoundError
 from nestmate.home import Home
 
 TAKE_SECONDS: Final = 25.0
-NODE_AWAY_SECONDS: Final = 60.0
-PAUSE_SECONDS: Final = 0.25
 LOST: Final = (ConflictError, NotFoundError)
-
-Tell = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +50,21 @@ class Trade:
         }
 
 
-class Shift:
+class Shift(Line):
     """Shared by threads: one per slot, and the main one, which ends them.
 
     ``changed`` is called when a slot has begun or ended to run a command.
     """
 
     def __init__(self, trade: Trade, tell: Tell, left: int | None) -> None:
+        super().__init__(os.fspath(trade.home.root), tell)
         self.trade = trade
-        self.stopping = threading.Event()
-        self.hurried = threading.Event()
         self.changed: Callable[[], None] = _do_nothing
         self.ears = Ears(os.fspath(trade.home.root))
-        self._show = tell
         self._left = left
-        self._cords: set[Cord] = set()
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Shift of {', '.join(self.trade.skills)}>"
-
-    def tell(self, **news: object) -> None:
-        """Let the user know."""
-        with self._lock:
-            self._show(news)
 
     def draw(self) -> bool:
         """Whether there is one more task to do, which is then the caller's."""
@@ -96,42 +81,6 @@ class Shift:
         with self._lock:
             if self._left is not None:
                 self._left += 1
-
-    def hurry(self) -> None:
-        """Wait for nothing more: neither for the node nor for commands to end well."""
-        with self._lock:
-            self.hurried.set()
-            for cord in self._cords:
-                cord.cut()
-
-    def ask(
-        self, name: str, payload: Mapping[str, object], cord: Cord | None = None
-    ) -> dict[str, Any]:
-        """Call the node; NodeError says what stood in the way."""
-        cord = cord or Cord()
-        with self._lock:
-            self._cords.add(cord)
-            if self.hurried.is_set():
-                cord.cut()
-        try:
-            return ask(os.fspath(self.trade.home.root), name, payload, cord)
-        finally:
-            with self._lock:
-                self._cords.discard(cord)
-
-    def ask_patiently(
-        self, name: str, payload: Mapping[str, object], cord: Cord | None = None
-    ) -> dict[str, Any]:
-        """Call, and wait a while for a node that is just being restarted."""
-        deadline = time.monotonic() + NODE_AWAY_SECONDS
-        cord = cord or Cord()
-        while True:
-            try:
-                return self.ask(name, payload, cord)
-            except NotRunningError:
-                if time.monotonic() > deadline or cord.is_pulled:
-                    raise
-            self.hurried.wait(PAUSE_SECONDS)
 
 
 def _do_nothing() -> None:

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from nestmate.cli.documents import bytes_of, document_of
 from nestmate.cli.job import Job
+from nestmate.cli.line import PAUSE_SECONDS
 from nestmate.cli.materials import given_of, inputs_of
-from nestmate.cli.shift import LOST, PAUSE_SECONDS, Lease, Shift
+from nestmate.cli.shift import LOST, Lease, Shift
 from nestmate.client import Cord
 from nestmate.errors import NodeError, TimedOutError, UsageError
 from nestmate_protocol.limits import REASON_CHARS_MAX, RESULT_BYTES_MAX

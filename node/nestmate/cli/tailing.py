@@ -1,7 +1,7 @@
 """Commands that follow what happens: NDJSON for scripts, a line each for people.
 
 A page is asked for again and again from the last number seen, so nothing is missed
-between two pages. This file knows no event.
+between two pages; with a cursor it is acked once it is shown. This file knows no event.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,11 +30,28 @@ def signals(arguments: Arguments, skill: str, since: int | None) -> None:
 
 @click.command()
 @click.option("--type", "kinds", multiple=True, help="Only these, such as task.*.")
+@click.option("--space", default="", help="Only this space.")
+@click.option("--path", default="", help="Only what concerns this path or below it.")
+@click.option("--author", default="", help="Only this agent's doing.")
 @_since
+@click.option(
+    "--cursor",
+    default="",
+    help="Go on where this cursor is, made if it is not there, and move it along.",
+)
 @click.pass_obj
-def events(arguments: Arguments, kinds: tuple[str, ...], since: int | None) -> None:
-    """Everything that happens at this node, as it happens, until interrupted."""
-    _follow(arguments, "event.wait", {"kinds": list(kinds)}, since)
+def events(arguments: Arguments, /, since: int | None, **wanted: Any) -> None:
+    """Everything that happens at this node, as it happens, until interrupted.
+
+    With a cursor, what was not shown comes again, also after a crash.
+    """
+    cursor, wanted["kinds"] = wanted["cursor"], list(wanted["kinds"])
+    if cursor:
+        there = ask(arguments.home, "event.cursor.ls")["cursors"]
+        if cursor not in {each["cursor"] for each in there}:
+            ask(arguments.home, "event.cursor.set", {**wanted, "start": since})
+        since = None
+    _follow(arguments, "event.wait", wanted, since)
 
 
 def _follow(
@@ -59,4 +76,7 @@ def _follow(
             )
         for event in page["events"]:
             show(event)
+        if filters.get("cursor"):
+            acked = {"cursor": filters["cursor"], "seq": page["seq"]}
+            ask(arguments.home, "event.ack", acked)
         since = page["seq"]

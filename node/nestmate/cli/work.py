@@ -4,9 +4,6 @@ Reads what the user wants, lets as many slots work as there are to be, and ends 
 together. This file knows nothing of how a task is done.
 """
 
-import shutil
-import sys
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -15,12 +12,12 @@ import click
 from nestmate.cli.arguments import Arguments
 from nestmate.cli.bell import Bell
 from nestmate.cli.homes import home_of
-from nestmate.cli.job import GRACE_SECONDS
-from nestmate.cli.output import show_json
+from nestmate.cli.job import GRACE_SECONDS, check_command
+from nestmate.cli.output import teller
 from nestmate.cli.reserve import Reserve
-from nestmate.cli.shift import Shift, Tell, Trade
+from nestmate.cli.shift import Shift, Trade
 from nestmate.cli.slots import Slot
-from nestmate.errors import NotFoundError, UsageError
+from nestmate.errors import UsageError
 from nestmate.operations.claims import SETUP_SECONDS_MAX
 from nestmate.operations.forms import read_ability, seconds
 
@@ -82,10 +79,7 @@ def work(arguments: Arguments, /, command: tuple[str, ...], **options: Any) -> N
             f"Write `--` before it: nestmate work {options['skill']} -- "
             f"{' '.join(command)}",
         )
-    if shutil.which(command[0]) is None:
-        raise NotFoundError(
-            f"There is no command {command[0]!r}.", "Name a program that can be run."
-        )
+    check_command(command)
     trade = Trade(
         home_of(arguments),
         (options["skill"], *(read_ability(text)[0] for text in options["also"])),
@@ -97,19 +91,8 @@ def work(arguments: Arguments, /, command: tuple[str, ...], **options: Any) -> N
         slots=options["slots"],
     )
     left = 1 if options["once"] else options["count"]
-    _Worker(Shift(trade, _teller(arguments), left), options["preempt"]).run()
-
-
-def _teller(arguments: Arguments) -> Tell:
-    if arguments.json:
-        return show_json
-
-    def tell(news: Mapping[str, Any]) -> None:
-        rest = " ".join(f"{k}={v}" for k, v in news.items() if k != "what")
-        sys.stderr.write(f"{news['what']} {rest}\n")
-        sys.stderr.flush()
-
-    return tell
+    shift = Shift(trade, teller(as_json=arguments.json), left)
+    _Worker(shift, options["preempt"]).run()
 
 
 class _Worker:

@@ -277,7 +277,7 @@ async def test_a_find_tells_who_has_seen_it_who_has_not_and_who_gave_up(fake_nod
     fake_node.happen("a")
     await ask("event.ack", cursor="quick", seq=1)
     await ask("event.reject", cursor="broken", seq=1)
-    (event,) = (await ask("event.find", kinds=["a"])).events
+    (event,) = (await ask("event.find", query="a")).events
     assert (event.seen, event.waiting, event.dead) == (["quick"], ["slow"], ["broken"])
 
 

@@ -126,8 +126,11 @@ async def find(node: Node, request: EventFind, _caller: Caller) -> FoundEvents:
 def _is_about(event: FeedEvent, query: str) -> bool:
     if not query or fnmatchcase(event.kind, query):
         return True
-    texts = (event.task, event.author, *event.details.values())
-    return query in texts or begins(event.details.get("path"), query)
+    # That a type was given up is no event of that type.
+    texts = [text for key, text in event.details.items() if key != "type"]
+    return query in (event.task, event.author, *texts) or begins(
+        event.details.get("path"), query
+    )
 
 
 def _with_readers(node: Node, event: FeedEvent) -> FoundEvent:
