@@ -24,7 +24,11 @@ REASONS = {
         "good": 10.0,
         "margin": 3.75,
         "loss": 15.0,
-        "hold": 10.0,
+        "gives_up": "saw",
+        "gives_up_share": 0.4,
+        "gives_up_holders": 2,
+        "price": 6.3,
+        "hold": 21.3,
     },
     "preference": 0.125,
     "rival": {"task": "task1xyz", "preference": 0.5, "ready_seconds": 1.0},
@@ -76,11 +80,12 @@ def said(capsys):
 def test_a_claim_is_explained_sentence_first(said):
     lines = said("claim.explain", REASONS)
     assert lines[0] == REASONS["why"]
-    assert lines[2:6] == [
+    assert lines[2:7] == [
         "takes here  25.0 s: 10.0 s of work at speed 0.50 (declared) + 5.0 s set-up",
         "elsewhere   10.0 s at speed 1.00, 85th percentile of known speeds",
         "loss        15.0 s; less than 3.8 s counts as none",
-        "held until  age 10.0 s; it is 6.8 s now",
+        "gives up    saw, 6.3 s: 40 % of tasks ask for it, 2 set up for it",
+        "held until  age 21.3 s; it is 6.8 s now",
     ]
     assert "urgency     1, counted as 0.25" in lines
     assert "preference  0.125, best other 0.500" in lines

@@ -12,6 +12,7 @@ from nestmate_protocol.signals.response import (
     hold_seconds,
     loss_seconds,
     preference,
+    price_seconds,
     service_seconds,
 )
 
@@ -53,6 +54,21 @@ def test_holding_back_costs_at_most_twice_the_best(size, speed, reference, wait)
     ours = wait + best if wait < hold else hold + service
     optimum = min(service, wait + best)
     assert ours <= max(2, 1 / (1 - RULE.margin)) * optimum * (1 + 1e-9)
+
+
+def test_giving_up_what_many_others_hold_costs_less_and_what_is_wanted_more():
+    few, many = price_seconds(10, 0.25, 1, 1), price_seconds(10, 0.25, 5, 1)
+    assert few == 5 * many == RULE.price_setups * 10 * 0.5
+    assert price_seconds(10, 0.5, 1, 1) > few > price_seconds(10, 0.25, 1, 16)
+    assert price_seconds(10, 0, 1, 1) == price_seconds(0, 0.5, 1, 1) == 0
+
+
+@given(st.floats(0.01, 1), st.floats(0.1, 100))
+def test_where_holders_are_as_the_root_of_demand_all_prices_are_alike(share, setup):
+    """The square root law: there the mean wait for a holder is shortest."""
+    holders = 100 * share**0.5
+    price = price_seconds(setup, share, holders, 1)
+    assert price == pytest.approx(RULE.price_setups * setup / 100)
 
 
 def test_the_hold_is_the_loss_itself():

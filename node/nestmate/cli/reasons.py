@@ -59,6 +59,10 @@ def _figures(found: Answer, age: float) -> Iterator[tuple[str, str]]:
     yield "elsewhere", f"{found['good']:.1f} s {good}"
     margin = f"less than {found['margin']:.1f} s counts as none"
     yield "loss", f"{found['loss']:.1f} s; {margin}"
+    if found["price"]:
+        share, holders = found["gives_up_share"], found["gives_up_holders"]
+        asked = f"{100 * share:.0f} % of tasks ask for it, {holders} set up for it"
+        yield "gives up", f"{found['gives_up']}, {found['price']:.1f} s: {asked}"
     yield "held until", f"age {found['hold']:.1f} s; it is {age:.1f} s now"
 
 

@@ -172,6 +172,18 @@ class Estimate(Response, frozen=True):
         float, Meta(description="Smaller losses count as none, as guesses are rough.")
     ]
     loss: Annotated[float, Meta(description="service - good, 0 below the margin.")]
+    gives_up: Annotated[
+        str, Meta(description="The skill it is set up for and would give up, if any.")
+    ]
+    gives_up_share: Annotated[
+        float, Meta(description="Of tasks heard of, how much asks for that; 0 to 1.")
+    ]
+    gives_up_holders: Annotated[
+        int, Meta(description="How many are set up for that, as far as is known here.")
+    ]
+    price: Annotated[
+        float, Meta(description="What giving that up costs others; part of hold.")
+    ]
     hold: Annotated[
         float, Meta(description="The age from which on the task may be claimed here.")
     ]

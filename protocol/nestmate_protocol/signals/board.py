@@ -129,8 +129,7 @@ class Board:
     ) -> None:
         """``incarnation`` is 16 fresh bytes per boot."""
         self._me, self._network = me, network
-        self._reader = outside.reader
-        self._trust = outside.trust
+        self._reader, self._trust = outside.reader, outside.trust
         rule = outside.rule
         self._pen = pen = Pen(me, network, device, incarnation)
         self._field = field = Field(me, rule, outside.trust)
@@ -155,10 +154,9 @@ class Board:
             opening=rivals.opening,
             rule=rule,
         )
-        self._silence = judge.silence
+        self._silence, self._demand = judge.silence, judge.demand
         self._takers = Takers(field, worker, rivals, judge)
-        self._confirmations = Confirmations()
-        self._turnout = Turnout()
+        self._confirmations, self._turnout = Confirmations(), Turnout()
         explainer = Explainer(field, worker, self._takers, judge)
         archive = Archive(emitter, self._turnout, explainer, speeds, outside.able)
         self._waking: tuple[Waking, ...] = (
@@ -383,8 +381,7 @@ class Board:
         same(signal.issuer, author)
         if author.raw == self._me.raw:
             return []
-        lie = self.liars.note(record, signal.link, author, now)
-        if lie:
+        if lie := self.liars.note(record, signal.link, author, now):
             return [_LIE, *lie]
         sensed, cell = self._field.sense(signal, record, age_ms, now)
         cell.wide = cell.wide or wide
@@ -392,6 +389,7 @@ class Board:
             return []
         steps = self._worker.told(author, cell.task, cell.life)
         if sensed is Sensed.NEW:
+            self._demand.called(signal.skill, signal.urgency_code)
             steps.append(sensed_event(cell.task, signal))
         elif cell.record_id == record.id.raw:
             steps += self._orphans.issuer_back(cell.task, signal.generation, now)
@@ -440,8 +438,7 @@ class Board:
             case Kind.DEPOSIT:
                 deposit = Deposit.read(fields)
                 same(deposit.depositor, author)
-                lie = self.liars.note(record, deposit.link, author, now)
-                if lie:
+                if lie := self.liars.note(record, deposit.link, author, now):
                     return [_LIE, *lie]
                 self._field.deposit(deposit, age_ms, now)
                 return []
@@ -471,8 +468,11 @@ class Board:
     ) -> list[Step]:
         life = granted(lease.task, lease.generation, lease.holder)
         self._field.tell(author, lease.task, life)
-        if self._field.get(lease.task) is not None:
+        if (cell := self._field.get(lease.task)) is not None:
             self._rivals.leased(lease, now)
+            skill = cell.signal.skill
+            if self._demand.taken(lease.holder, skill):
+                self._takers.reconsider(skill, now, given_up=True)
         steps = self._worker.told(author, lease.task, life, straight=straight)
         if lease.holder == self._me:
             steps += self._worker.leased(author, lease, now)

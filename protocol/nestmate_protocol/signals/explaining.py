@@ -99,7 +99,7 @@ class Explainer:
         if claim is not None and claim.settled and prospect is Prospect.CLAIMED:
             sentence = SETTLED
         if prospect in _UNSETTLED:
-            sentence += _credit_note(known)
+            sentence += _price_note(known) + _credit_note(known)
             if cell.signal.issuer in self.judge.silence:
                 sentence += " Its issuer is silent: tasks of others come before it."
         return replace(known, sentence=sentence)
@@ -226,6 +226,17 @@ class Explainer:
                 return _engaged_sentence(known)
             case _:
                 assert_never(known.prospect)
+
+
+def _price_note(known: Explanation) -> str:
+    """What would be given up by doing it, while the task is held back for that."""
+    found = known.estimate
+    if known.prospect is not Prospect.HELD or found is None or not found.price:
+        return ""
+    return (
+        f" Held back {in_words(found.price)} longer, so as not to give up"
+        f" {plain(found.context)!r}, which {100 * found.share:.0f} % of tasks ask for."
+    )
 
 
 def _credit_note(known: Explanation) -> str:

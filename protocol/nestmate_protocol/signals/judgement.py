@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import BYTES_PER_PEER_PER_SECOND
+from nestmate_protocol.signals.demand import Demand
 from nestmate_protocol.signals.field import Cell
 from nestmate_protocol.signals.levels import FLASH, level_of, value_of
 from nestmate_protocol.signals.parameters import Rule
@@ -25,6 +26,7 @@ from nestmate_protocol.signals.response import (
     hold_seconds,
     loss_seconds,
     preference,
+    price_seconds,
     service_seconds,
 )
 from nestmate_protocol.signals.rivals import Opening
@@ -139,6 +141,7 @@ class Judge:
         self._rule = rule
         self._shunned: dict[bytes, Shun] = {}
         self.silence = Silence()
+        self.demand = Demand(me, rule)
 
     def __repr__(self) -> str:
         return f"<Judge with {self.context!r}, {len(self._shunned)} shunned>"
@@ -179,8 +182,26 @@ class Judge:
         context = self.context if taker.context is None else taker.context
         setup = 0.0 if context == skill else taker.setup_seconds
         found = self._estimate(self._me, cell, taker.speeds.get(skill, 0.0), setup)
+        if setup and context:
+            found = self._priced(found, context, value_of(cell.urgency_code))
         reserved = self._rule.reserve_hold_seconds if taker.code_min else 0.0
         return found if found.hold >= reserved else found._replace(hold=reserved)
+
+    def _priced(self, found: Estimate, context: str, urgency: float) -> Estimate:
+        """What the others lose as well, where a context in demand is given up."""
+        demand = self.demand
+        share, holders = demand.share(context), demand.holders(context)
+        price = 0.0
+        if share:
+            above = urgency / demand.urgency()
+            price = price_seconds(found.setup, share, holders, above, self._rule)
+        return found._replace(
+            hold=found.hold + price,
+            price=price,
+            context=context,
+            share=share,
+            holders=holders,
+        )
 
     def guess(self, agent: Address, cell: Cell) -> Estimate:
         """What ``estimate`` would be for another agent, by receipts known here."""

@@ -23,6 +23,8 @@ class Rule:
 
     kappa: float = 1.0
     margin: float = 0.15
+    price_setups: float = 24.0
+    demand_tasks: int = 32
     reference_percentile: int = 85
     reference_percentile_flash: int = 90
     reach_min: int = 8

@@ -355,7 +355,9 @@ class Estimate(NamedTuple):
 
     ``speed`` and ``reference`` are against an average of 1; ``good`` is what an agent
     of the reference speed would need, ``loss`` what is over that and beyond the margin,
-    ``hold`` the age from which on the task may be claimed.
+    ``hold`` the age from which on the task may be claimed. ``price`` is part of it,
+    where ``context`` would be given up that a ``share`` of all tasks ask for and
+    ``holders`` agents are set up for.
     """
 
     size: float
@@ -370,6 +372,10 @@ class Estimate(NamedTuple):
     margin: float
     loss: float
     hold: float
+    price: float = 0.0
+    context: str = ""
+    share: float = 0.0
+    holders: int = 0
 
 
 @dataclass(frozen=True, slots=True)

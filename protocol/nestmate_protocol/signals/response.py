@@ -8,7 +8,7 @@ knows no task, no agent's state and no clock.
 """
 
 from collections.abc import Iterable
-from math import exp2, log2
+from math import exp2, log2, sqrt
 from typing import Final, NamedTuple
 
 from nestmate_protocol.ids import Address
@@ -42,6 +42,21 @@ def loss_seconds(
 def hold_seconds(loss: float, rule: Rule = RULE) -> float:
     """HOLD: the age a task must have before an agent of this loss may claim it."""
     return rule.kappa * loss
+
+
+def price_seconds(
+    setup: float, share: float, holders: int, above: float, rule: Rule = RULE
+) -> float:
+    """What giving up a context costs others: ``b setup sqrt(share) / holders / above``.
+
+    ``share`` is that of the tasks heard of that ask for it, ``holders`` how many agents
+    are set up for it, this one among them. It is the same for all where the holders of
+    a context are as the root of its share, which makes the mean wait for one of them
+    shortest; whoever holds what more others hold than that gives it up first. Others
+    pay it, for tasks like any: a task ``above`` times as urgent as most is held back so
+    much less for their sake.
+    """
+    return rule.price_setups * setup * sqrt(share) / (holders * above)
 
 
 def preference(

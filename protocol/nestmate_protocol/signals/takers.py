@@ -121,13 +121,16 @@ class Takers:
         """Everyone who waits for a skill, idle or with a claim on its way."""
         return [taker for taker in self._takers.values() if skill in taker.speeds]
 
-    def reconsider(self, skill: str, now: Moment) -> None:
+    def reconsider(self, skill: str, now: Moment, *, given_up: bool = False) -> None:
         """What a task of this skill takes has changed: look at once who waits for it.
 
+        With ``given_up`` it is what giving it up costs, which bears on all others.
         Where nothing is waited for, nothing has to be looked at.
         """
-        if self._alarms.due((_SKILL, skill)) is not None:
-            self._alarms.sooner((_SKILL, skill), now.mono_ms)
+        others = self.skills() if self._judge.context == skill else ()
+        for each in others if given_up else (skill,):
+            if self._alarms.due((_SKILL, each)) is not None:
+                self._alarms.sooner((_SKILL, each), now.mono_ms)
 
     def won(self, task: TaskId, now: Moment) -> list[Step]:
         """A lease has come and is saved: tell whom it is for."""

@@ -18,6 +18,8 @@ from nestmate.bench.allocation.hands import Hands
 from nestmate.bench.allocation.meshes import make_mesh
 from nestmate.bench.allocation.stage import Stage
 from nestmate.bench.allocation.worlds import Counts, Floats, Terms, World
+from nestmate_protocol.signals.parameters import RULE
+from nestmate_protocol.signals.parameters import Rule as Parameters
 
 MINUTE: Final = 60.0
 BOOTHS: Final = 7
@@ -78,12 +80,14 @@ def published(rule: str, problem: int) -> Figures:
     return {"setups": setups, "cycle": cycle, "done": done}
 
 
-def paint(problem: int, seed: int, trucks: int = TRUCKS) -> Figures:
+def paint(
+    problem: int, seed: int, trucks: int = TRUCKS, parameters: Parameters = RULE
+) -> Figures:
     """One plant, a minute for each truck: set-ups, mean cycle in minutes, trucks done.
 
     The cycle is over trucks that were done in time.
     """
-    stage = Stage(make_plant(problem, seed, trucks), Plant(problem))
+    stage = Stage(make_plant(problem, seed, trucks), Plant(problem, parameters))
     stage.run()
     crew = stage.crew
     done = crew.done != NEVER
@@ -181,8 +185,8 @@ class Booths(Hands):
 class Plant(Boards):
     """The boards of one plant, whose booths break down in some problems."""
 
-    def __init__(self, problem: int) -> None:
-        super().__init__()
+    def __init__(self, problem: int, parameters: Parameters = RULE) -> None:
+        super().__init__(parameters)
         self._problem = problem
 
     def employ(self, stage: Stage) -> Hands:

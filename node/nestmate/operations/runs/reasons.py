@@ -121,6 +121,10 @@ def _estimate(view: core.Estimate) -> Estimate:
         good=round(view.good, 3),
         margin=round(view.margin, 3),
         loss=round(view.loss, 3),
+        gives_up=view.context,
+        gives_up_share=round(view.share, 3),
+        gives_up_holders=view.holders,
+        price=round(view.price, 3),
         hold=round(view.hold, 3),
     )
 
