@@ -6,7 +6,7 @@ over. Tags, floats and simple values other than false, true and null do not exis
 here. This is the only importer of cbor2; it knows nothing of what the bytes mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 import cbor2
@@ -228,6 +228,16 @@ class Fields:
         if type(value) is not int or not low <= value <= high:
             raise RemoteError(Fault.BAD_FIELD, f"field {key}")
         return value
+
+    def integers(self, bounds: Iterable[tuple[int, int, int]]) -> list[int]:
+        """As ``integer``, for many: key, low and high of each."""
+        body, found = self.body, []
+        for key, low, high in bounds:
+            value = body.get(key)
+            if type(value) is not int or not low <= value <= high:
+                raise RemoteError(Fault.BAD_FIELD, f"field {key}")
+            found.append(value)
+        return found
 
     def integer_or(
         self, key: int, default: _Default, low: int, high: int

@@ -120,9 +120,11 @@ class Cell:
         signal = self.signal
         half_life = half_life_ms(signal.urgency_code, signal.half_life_seconds)
         total = fsum(
-            value_of(share.amount_code)
-            * 2.0 ** (-max(0, now_ms - share.birth_ms) / half_life)
-            for share in self.shares.values()
+            [
+                value_of(share.amount_code)
+                * 2.0 ** (-max(0, now_ms - share.birth_ms) / half_life)
+                for share in self.shares.values()
+            ]
         )
         return min(INTENSITY_MAX, total)
 
