@@ -312,6 +312,18 @@ async def noise_on_signals(visit):
 
 
 @way
+async def noise_on_spaces(visit):
+    await channel_noise(visit, Channel.SPACES)
+
+
+@way
+async def endless_bulk_frames(visit):
+    size = 200_000
+    frame = size.to_bytes(4) + bytes(size)
+    await visit.frames(visit.names.channel(Channel.SPACES), itertools.repeat(frame))
+
+
+@way
 async def endless_direct_frames(visit):
     frame = (1_000).to_bytes(4) + bytes(1_000)
     await visit.frames(visit.names.channel(Channel.CARDS), itertools.repeat(frame))

@@ -50,13 +50,19 @@ BANNED = [
     "noise_on_cards",
     "noise_on_friends",
     "noise_on_signals",
+    "noise_on_spaces",
     "noise_for_records",
     "streams_without_end",
     "beyond_the_window",
     "pings_without_end",
     "coming_and_going",
 ]
-BORNE = ["endless_direct_frames", "keys_without_end", "ever_new_faces"]
+BORNE = [
+    "endless_direct_frames",
+    "endless_bulk_frames",
+    "keys_without_end",
+    "ever_new_faces",
+]
 STRUCK_BY_ADDRESS = ["random_bytes", "endless_negotiation"]
 LIMITED_BY_ADDRESS = ["half_open_connections"]
 

@@ -1,9 +1,9 @@
 """What leaves the node: frames to peers, and batches of records to topics.
 
-Sending must never hold the loop up. Each peer has a short queue and a task of its
-own; each topic gathers what is not urgent for at most BATCH_DELAY_MS_MAX. What does
-not fit is dropped, because whoever wants it to arrive repeats it. This file knows
-nothing of what the bytes mean.
+Sending must never hold the loop up. Each channel to a peer has a short queue and a
+task of its own, so that much on one does not delay another; each topic gathers what is
+not urgent for at most BATCH_DELAY_MS_MAX. What does not fit is dropped, because whoever
+wants it to arrive repeats it. This file knows nothing of what the bytes mean.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import trio
 
 from nestmate.network.base import Network
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.effects import Publish, Send
+from nestmate_protocol.effects import Channel, Publish, Send
 from nestmate_protocol.ids import PeerId
 from nestmate_protocol.limits import (
     BATCH_DELAY_MS_MAX,
@@ -25,14 +25,16 @@ from nestmate_protocol.records import make_frame
 QUEUE_FRAMES_MAX = 128
 _FRAME_OVERHEAD_BYTES = 32
 
+_Queues = dict[Channel, trio.MemorySendChannel[Send]]
+
 
 class Mailroom:
-    """One ordered queue of frames per connected peer."""
+    """One ordered queue of frames per connected peer and channel."""
 
     def __init__(self, network: Network, nursery: trio.Nursery) -> None:
         self._network = network
         self._nursery = nursery
-        self._queues: dict[PeerId, trio.MemorySendChannel[Send]] = {}
+        self._queues: dict[PeerId, _Queues] = {}
         self.dropped = 0
 
     def __repr__(self) -> str:
@@ -40,10 +42,11 @@ class Mailroom:
 
     def post(self, item: Send) -> None:
         """Queue one frame; a full queue drops it."""
-        queue = self._queues.get(item.peer)
+        queues = self._queues.setdefault(item.peer, {})
+        queue = queues.get(item.channel)
         if queue is None:
             queue, out = trio.open_memory_channel[Send](QUEUE_FRAMES_MAX)
-            self._queues[item.peer] = queue
+            queues[item.channel] = queue
             self._nursery.start_soon(self._deliver, out)
         try:
             queue.send_nowait(item)
@@ -52,8 +55,7 @@ class Mailroom:
 
     def forget(self, peer: PeerId) -> None:
         """The peer is gone: what waits for it is lost."""
-        queue = self._queues.pop(peer, None)
-        if queue is not None:
+        for queue in self._queues.pop(peer, {}).values():
             queue.close()
 
     async def _deliver(self, out: trio.MemoryReceiveChannel[Send]) -> None:

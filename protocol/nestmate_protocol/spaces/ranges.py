@@ -6,7 +6,7 @@ agreed on, and with one more mode that answers a list. Every spelling but the sh
 is refused. This file knows no set and no rule of who says what when.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,18 +125,19 @@ def pack(ranges: Iterable[Range]) -> bytes:
     return writer.data
 
 
-def unpack(data: bytes, id_bytes: int) -> list[Range]:
-    """The ranges of a foreign message, each with a bound above the one before.
+def unpack(data: bytes, id_bytes: int) -> Iterator[Range]:
+    """The ranges of a foreign message one by one, each bound above the one before.
 
-    Raises RemoteError and nothing else, whatever the bytes.
+    They are read as they are asked for. Raises RemoteError and nothing else, whatever
+    the bytes.
     """
     reader = _Reader(data, id_bytes)
-    ranges: list[Range] = []
+    count = 0
     while reader.at < len(data):
-        if len(ranges) == RANGES_PER_MESSAGE_MAX:
+        count += 1
+        if count > RANGES_PER_MESSAGE_MAX:
             raise RemoteError(Fault.OVER_LIMIT, "ranges")
-        ranges.append(reader.range())
-    return ranges
+        yield reader.range()
 
 
 class _Reader:

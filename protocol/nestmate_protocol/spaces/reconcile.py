@@ -9,8 +9,7 @@ the answer to a list, so whoever is cut off just starts anew. This file knows no
 no peer; it knows how much one answer may cost.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
@@ -193,18 +192,18 @@ class Exchange:
         self._short = short
         self._listed: dict[bytes, list[bytes]] = {}
         self._asked: dict[bytes, list[bytes]] = {}
-        self._todo: deque[Range] = deque()
+        self._todo: Iterator[Range] | None = None
         self._lower = START
         self._writer = Writer()
         self._said = 0
 
     def __repr__(self) -> str:
-        return f"<Exchange {len(self._keys)} keys, {len(self._todo)} ranges to answer>"
+        return f"<Exchange {len(self._keys)} keys, busy: {self.is_busy}>"
 
     @property
     def is_busy(self) -> bool:
         """Whether part of the last message waits for its answer."""
-        return bool(self._todo)
+        return self._todo is not None
 
     def begin(self) -> bytes:
         """The first message: the newest ids, and fingerprints of all that is older."""
@@ -221,33 +220,35 @@ class Exchange:
         return self._writer.data
 
     def take(self, message: bytes) -> None:
-        """A foreign message, to be answered by steps.
+        """A foreign message, to be read and answered by steps.
 
-        Raises RemoteError and nothing else, whatever the bytes.
+        RemoteError if the last one is not answered yet.
         """
-        if self._todo:
+        if self._todo is not None:
             raise RemoteError(Fault.OVER_LIMIT, "two messages at once")
-        ranges = unpack(message, SHORT_BYTES)
         self._turn()
-        self._todo.extend(ranges)
+        self._todo = unpack(message, SHORT_BYTES)
 
     def step(self, ranges_max: int) -> tuple[list[Gift], int]:
         """Answer some more of the message; what to hand over, and what it cost.
 
         The cost is in ranges said or looked at. Once this side is not busy any more
-        ``answer`` is whole.
+        ``answer`` is whole. Raises RemoteError and nothing else, whatever the message.
         """
         gifts: list[Gift] = []
         cost = 0
-        while self._todo and cost < ranges_max:
-            each = self._todo.popleft()
+        while self._todo is not None and cost < ranges_max:
+            each = next(self._todo, None)
+            if each is None:
+                self._todo = None
+                break
             before = self._said
             low, high = self._keys.rank(self._lower), self._keys.rank(each.upper)
             gifts += self._answer(each, low, high)
             cost += 1 + self._said - before
             self._lower = each.upper
             if self._is_full() and each.upper != END:
-                self._todo.clear()
+                self._todo = None
                 rest = fingerprint(self._keys, high, len(self._keys))
                 self._say(Print(END, rest))
         return gifts, cost

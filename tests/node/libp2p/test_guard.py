@@ -14,6 +14,9 @@ from nestmate_protocol.ids import NetworkId, PeerId
 from nestmate_protocol.limits import (
     BAN_MS_MAX,
     BAN_MS_MIN,
+    BULK_BYTES_PER_PEER_BURST,
+    BULK_BYTES_PER_PEER_PER_SECOND,
+    BYTES_PER_PEER_BURST,
     CONNECTIONS_IN_MAX,
     CONNECTIONS_PER_IP_MAX,
     CONNECTIONS_RESERVED,
@@ -138,6 +141,16 @@ async def test_a_budget_outlives_its_connection_and_idle_ones_go(autojump_clock)
         budgets.of(PeerId(number.to_bytes(32)))
     assert budgets.of(RUDE) is spent
     assert len(budgets._budgets) <= 1_025
+
+
+async def test_what_bulk_channels_carry_leaves_the_others_budget_alone(autojump_clock):
+    budget = Budgets().of(RUDE)
+    began = trio.current_time()
+    await budget.pay_bulk(BULK_BYTES_PER_PEER_BURST + BULK_BYTES_PER_PEER_PER_SECOND)
+    assert trio.current_time() - began == pytest.approx(1.0)
+    assert not budget.is_full
+    await budget.pay(BYTES_PER_PEER_BURST)
+    assert trio.current_time() - began == pytest.approx(1.0)
 
 
 def make_limiter(**options):

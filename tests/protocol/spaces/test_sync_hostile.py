@@ -192,6 +192,18 @@ def test_work_beyond_a_peers_ration_waits_and_ends():
     assert len(answers[0].data) <= RANGES_BYTES_MAX
 
 
+def test_what_turns_out_wrong_in_the_middle_of_a_message_is_struck():
+    stranger = Stranger(20_000).greet()
+    stranger.say(stranger.state())
+    lies = [Print((n * HOUR).to_bytes(8), bytes(16)) for n in range(1, 2_000)]
+    stranger.say(Ranges(1, 2, Lane.DATA, pack_ranges(lies) + b"\x01\0\x09"))
+    said = []
+    while not said:
+        stranger.now = stranger.now.later(1)
+        said = stranger.heard(stranger.node.sessions.wake(stranger.now))
+    assert said == [Strike(stranger.peer, Fault.BAD_FIELD)]
+
+
 def test_runs_of_one_peer_are_bounded_and_silent_ones_end():
     stranger = Stranger().greet()
     spaces = [SpaceId(bytes((n,)) * 32) for n in range(40, 48)]

@@ -18,6 +18,10 @@ from nestmate.network.libp2p.addresses import is_loopback
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import PeerId
 from nestmate_protocol.limits import (
+    BULK_BYTES_PER_PEER_BURST,
+    BULK_BYTES_PER_PEER_PER_SECOND,
+    BULK_FRAMES_PER_PEER_BURST,
+    BULK_FRAMES_PER_PEER_PER_SECOND,
     BYTES_PER_PEER_BURST,
     BYTES_PER_PEER_PER_SECOND,
     CONNECTIONS_RESERVED,
@@ -76,11 +80,20 @@ class Bucket:
 
 
 class Budget:
-    """What may still pass between us and one peer: messages, bytes, connections."""
+    """What may still pass between us and one peer: messages, bytes, connections.
 
-    __slots__ = ("arrivals", "messages", "octets")
+    Bulk channels have buckets of their own, so that neither starves the other.
+    """
+
+    __slots__ = ("arrivals", "bulk_frames", "bulk_octets", "messages", "octets")
 
     def __init__(self, share: float = 1.0) -> None:
+        self.bulk_frames = Bucket(
+            BULK_FRAMES_PER_PEER_PER_SECOND * share, BULK_FRAMES_PER_PEER_BURST * share
+        )
+        self.bulk_octets = Bucket(
+            BULK_BYTES_PER_PEER_PER_SECOND * share, BULK_BYTES_PER_PEER_BURST * share
+        )
         self.messages = Bucket(
             MESSAGES_PER_PEER_PER_SECOND * share, MESSAGES_PER_PEER_BURST * share
         )
@@ -94,10 +107,17 @@ class Budget:
         await self.messages.pay()
         await self.octets.pay(octets)
 
+    async def pay_bulk(self, octets: int) -> None:
+        """The same for a frame of a bulk channel."""
+        await self.bulk_frames.pay()
+        await self.bulk_octets.pay(octets)
+
     @property
     def is_full(self) -> bool:
         """Whether nothing was drawn lately."""
-        return self.messages.is_full and self.octets.is_full and self.arrivals.is_full
+        plain = self.messages.is_full and self.octets.is_full
+        bulk = self.bulk_frames.is_full and self.bulk_octets.is_full
+        return plain and bulk and self.arrivals.is_full
 
 
 class Budgets:

@@ -2,8 +2,8 @@
 
 A frame is four bytes of length, big-endian, and so many bytes. What comes in draws on
 the sender's budget, and a sender beyond it is not read until the budget allows: that
-is the back-pressure. We keep to the same budget when we send. This file knows nothing
-of what a frame says.
+is the back-pressure. We keep to the same budget when we send. Channels that carry much
+have a larger budget of their own. This file knows nothing of what a frame says.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from nestmate.network.libp2p.guard import Budget
 from nestmate.network.libp2p.host import Connection, Host, Tell
 from nestmate.network.libp2p.names import Names
 from nestmate.network.libp2p.wire import GoneError
@@ -25,6 +26,7 @@ from nestmate_protocol.limits import FRAME_BYTES_MAX
 FRAME_SECONDS_MAX: Final = 30.0
 SEND_SECONDS_MAX: Final = 20.0
 STREAMS_PER_CHANNEL_MAX: Final = 4
+BULK: Final = frozenset({Channel.SPACES})
 _LENGTH_BYTES: Final = 4
 
 
@@ -70,7 +72,7 @@ class Channels:
             sent = False
             try:
                 with trio.fail_after(SEND_SECONDS_MAX):
-                    await self._host.allowances.of(peer).pay(len(data))
+                    await _pay(self._host.allowances.of(peer), channel, len(data))
                     stream = await self._open(line, peer, channel)
                     await stream.send_all(len(data).to_bytes(_LENGTH_BYTES) + data)
                     sent = True
@@ -109,7 +111,11 @@ class Channels:
             size = int.from_bytes(await stream.receive_exactly(_LENGTH_BYTES))
             if size > FRAME_BYTES_MAX:
                 raise RemoteError(Fault.TOO_LARGE, f"frame of {size} bytes")
-            await budget.pay(size)
+            await _pay(budget, channel, size)
             with trio.fail_after(FRAME_SECONDS_MAX):
                 data = await stream.receive_exactly(size)
             await self._tell(Arrived(peer, channel, data))
+
+
+async def _pay(budget: Budget, channel: Channel, octets: int) -> None:
+    await (budget.pay_bulk if channel in BULK else budget.pay)(octets)

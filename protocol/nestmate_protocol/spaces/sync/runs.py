@@ -8,6 +8,7 @@ time. This file knows neither greetings nor the timetable's reasons.
 from typing import Final, assert_never
 
 from nestmate_protocol.clocks import Moment
+from nestmate_protocol.effects import Strike
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import SpaceId
 from nestmate_protocol.limits import (
@@ -75,7 +76,7 @@ class Runs:
         for link in list(self._links.values()):
             for run in list(link.runs.values()):
                 if run.is_answering:
-                    self._answer(link, run, now)
+                    outcomes += self._go_on(link, run, now)
                 elif run.heard_ms + RUN_SILENT_MS_MAX <= now.mono_ms:
                     outcomes += self._say(link, run, SayDone(End.UNEQUAL), now)
             if link.runs or link.loose:
@@ -166,6 +167,15 @@ class Runs:
         for other in self._floor.sharing(space):
             if other is not source:
                 self._floor.timetable.soon(space, other.peer, now, SPREAD_MS)
+
+    def _go_on(self, link: Link, run: Run, now: Moment) -> list[Outcome]:
+        """Some more of an answer, where nobody else would catch what is wrong."""
+        try:
+            self._answer(link, run, now)
+        except RemoteError as error:
+            self.finish(link, run, now)
+            return [Strike(link.peer, error.fault)]
+        return []
 
     def _answer(self, link: Link, run: Run, now: Moment) -> None:
         """Some more of an answer, as the peer's ration allows."""
