@@ -10,6 +10,7 @@ subject, no clock, no entropy of its own and no disk.
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from json import dumps
 from typing import Final, Protocol, assert_never
 
 from nestmate_protocol.admission import Admission
@@ -80,6 +81,11 @@ from nestmate_protocol.signals.outcomes import (
     ToNeighbours,
     ToTopic,
 )
+from nestmate_protocol.signals.requests import DepositTask
+from nestmate_protocol.spaces.outcomes import Reach, Settle
+from nestmate_protocol.spaces.requests import SpacesRequest
+from nestmate_protocol.spaces.subject import Me as Member
+from nestmate_protocol.spaces.subject import Spaces
 
 Entropy = Callable[[int], bytes]
 Outcome = (
@@ -94,22 +100,28 @@ Outcome = (
     | ToNeighbours
     | ToTopic
     | SeekAble
+    | Settle
+    | Reach
     | Listen
     | Reject
 )
 
+NOBODY: Final = -1
+"""The number of a request that nobody made."""
 TRUST: Final = {-1: 0.0, 0: 0.5, 1: 0.75, 2: 1.0}
 
 
 class Reader(Protocol):
-    """What is on disk, in key order; read once, when the core is made."""
+    """What is on disk in key order, and what the core has asked to save besides."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value under a key."""
         ...
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All pairs whose key starts with ``prefix``, in key order."""
+    def scan(
+        self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """All pairs whose key starts with ``prefix``, in key order from ``start``."""
         ...
 
 
@@ -197,6 +209,12 @@ class Core:
                 whose=self._neighbours.cards.author_of,
             ),
         )
+        self._spaces = Spaces(
+            Member(me.key, identity.log, me.peer, me.network, incarnation),
+            self._neighbours,
+            entropy,
+            reader,
+        )
         self._faults: Counter[Fault] = Counter()
         self._postroom = Postroom(self._directory, self._contacts)
         self._admission = Admission(
@@ -214,6 +232,7 @@ class Core:
         if self._began is None:
             self._began = now
             outcomes += self._board.start(now)
+            outcomes += self._spaces.start(now)
         outcomes += self._route(item, now)
         if not outcomes:
             return []
@@ -229,6 +248,7 @@ class Core:
             self._directory,
             self._friends,
             self._board,
+            self._spaces,
             self._postroom,
             self._admission,
         )
@@ -247,22 +267,26 @@ class Core:
                 self._asks.discard(request)
                 directory.abandon(request)
                 self._friends.abandon(request)
+                self._spaces.abandon(request)
                 return [*self._board.abandon(request, now)]
             case Arrived(peer, channel, data):
                 return self._arrived(peer, channel, data, now)
             case Heard(peer, _, records):
                 return [*self._admission.carried(peer, records, now)]
             case PeerUp(peer, multiaddr, inbound):
-                return [*directory.peer_up(peer, multiaddr, now, inbound=inbound)]
+                up = directory.peer_up(peer, multiaddr, now, inbound=inbound)
+                return [*up, *self._spaces.peer_up(peer, now)]
             case PeerDown(peer):
                 self._friends.peer_down(peer)
+                self._spaces.peer_down(peer)
                 return [*directory.peer_down(peer, now)]
             case Dialled(peer, connected):
                 return [*directory.dialled(peer, now, connected=connected)]
             case Sighted(peer, multiaddrs):
                 return [*directory.sighted(peer, multiaddrs, now)]
             case Found(key, providers):
-                return [*directory.finder.found(key, providers, now)]
+                found = directory.finder.found(key, providers, now)
+                return [*found, *self._spaces.found(key, providers)]
             case Resolved(address, record):
                 return [*directory.finder.resolved(address, record, now)]
             case Wakeup():
@@ -282,6 +306,8 @@ class Core:
                 return [*self._directory.ask(request, body, now)]
             if isinstance(body, FriendsRequest):
                 return [*self._friends.ask(request, body, now)]
+            if isinstance(body, SpacesRequest):
+                return [*self._spaces.ask(request, body, now)]
             return [*self._board.ask(request, body, now)]
         except LocalError as error:
             return [Reply(request, Refusal(Code.INVALID, str(error), error.hint))]
@@ -304,7 +330,7 @@ class Core:
                     carried = self._admission.carried
                     return [*carried(peer, records, now, straight=True)]
                 case Channel.SPACES:
-                    return [Strike(peer, Fault.UNKNOWN_KIND)]
+                    return [*self._spaces.arrived(peer, data, now)]
                 case _:
                     assert_never(channel)
         except RemoteError as error:
@@ -316,6 +342,7 @@ class Core:
             *self._directory.wake(now),
             *self._friends.wake(now),
             *self._board.wake(now),
+            *self._spaces.wake(now),
             *self._admission.ask_whose(now),
         ]
 
@@ -341,6 +368,10 @@ class Core:
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Entitled(device, _):
                     more += self._admission.entitled(device, now)
+                case Reach(peer, multiaddrs):
+                    more += self._directory.sighted(peer, multiaddrs, now)
+                case Settle():
+                    more += self._call_for(outcome, now)
                 case Meet(address, peer, multiaddrs, until_ms):
                     meeting = Meeting(address, peer, multiaddrs, until_ms)
                     more += self._directory.meet(meeting, now)
@@ -369,9 +400,21 @@ class Core:
         """An agent can be reached: whoever has something for it says so."""
         outcomes: list[Outcome] = [*self._friends.agent_up(address, peer, now)]
         outcomes += self._board.agent_up(address, now)
+        outcomes += self._spaces.agent_up(address, peer)
         frames = make_frames(self._board.greeting(address, now))
         outcomes += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
         return outcomes
+
+    def _call_for(self, conflict: Settle, now: Moment) -> list[Outcome]:
+        """A conflict that somebody has to settle becomes a task of this agent's."""
+        body = dumps({"space": conflict.space, "path": conflict.path}).encode()
+        task = DepositTask(
+            conflict.skill, conflict.urgency, body=body, key=conflict.key
+        )
+        try:
+            return [*self._board.ask(NOBODY, task, now)]
+        except LocalError:
+            return []  # too many tasks are open; the conflict is seen anyway
 
     def _answers(self, replies: Iterable[Reply]) -> list[Effect]:
         """One answer to each open request, and none to one that was abandoned."""

@@ -12,8 +12,9 @@ from nestmate_protocol.friends.requests import FriendsRequest
 from nestmate_protocol.ids import Address, PeerId
 from nestmate_protocol.records import Carried
 from nestmate_protocol.signals.requests import SignalsRequest
+from nestmate_protocol.spaces.requests import SpacesRequest
 
-Request = DirectoryRequest | FriendsRequest | SignalsRequest
+Request = DirectoryRequest | FriendsRequest | SignalsRequest | SpacesRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,13 @@ class Disk:
     def get(self, key: bytes) -> bytes | None:
         return self.pairs.get(key)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        yield from sorted(p for p in self.pairs.items() if p[0].startswith(prefix))
+    def scan(
+        self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        keys = sorted(key for key in self.pairs if key.startswith(prefix))
+        for key in reversed(keys) if reverse else keys:
+            if start is None or (key <= start if reverse else key >= start):
+                yield key, self.pairs[key]
 
     def write(self, save: Save) -> None:
         for key, value in save.writes:

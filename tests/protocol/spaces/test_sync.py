@@ -279,3 +279,15 @@ def test_ops_that_went_through_a_run_are_not_pushed_one_by_one():
     assert village.settle() < 3
     assert {frame.run > 0 for frame in village.nodes[1].frames(Ops)} == {True}
     assert id_of(many(1)[0]) in village.nodes[2].shelf.wires
+
+
+def test_who_was_a_member_once_hears_who_may_do_what_and_nothing_else():
+    village = Village(2)
+    owner, other = village.nodes
+    owner.shelf.members.discard(other.shelf.key.public)
+    owner.shelf.once.add(other.shelf.key.public)
+    owner.shelf.add(*many(5, lane=Lane.AUTH), *many(7, 100))
+    village.connect(0, 1)
+    village.run(60)
+    assert other.shelf.order == [Lane.AUTH] * 5
+    assert all(state.lanes[1:] == (None, None) for state in owner.frames(State))

@@ -57,6 +57,7 @@ class Shelf:
     def __init__(self, seed, founders=()):
         self.key = SigningKey(sha256(b"%d" % seed).digest())
         self.members = set(founders)
+        self.once = set()
         self.wires = {}
         self.rows = {lane: Rows() for lane in Lane}
         leaves = Leaves()
@@ -89,6 +90,9 @@ class Shelf:
 
     def holds(self, _, identity):
         return identity in self.wires
+
+    def may_know(self, _, key):
+        return key in self.once
 
     def may_have(self, _, key):
         return key in self.members

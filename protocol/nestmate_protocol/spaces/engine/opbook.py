@@ -13,7 +13,7 @@ from nestmate_protocol.spaces.engine.chains import COVERED, SEALED, Branch, Chai
 from nestmate_protocol.spaces.engine.ledger import FORKED, Ledger
 from nestmate_protocol.spaces.engine.packing import object_key, touched_of
 from nestmate_protocol.spaces.engine.rows import Rows
-from nestmate_protocol.spaces.ops import Dot, Lane, Type
+from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Type
 
 
 class Tip(NamedTuple):
@@ -28,13 +28,15 @@ class Tip(NamedTuple):
 class Standing(NamedTuple):
     """How a held op stands: a valid one counts, and an offered one is shown to others.
 
-    ``sealed`` says that what it wrote cannot be read here.
+    ``sealed`` says that what it wrote cannot be read here; ``cap`` is the grant it
+    acts under, None for a founder's own right.
     """
 
     op: RecordId
     author: DeviceKey
     lane: Lane
     hlc: int
+    cap: Dot | None
     valid: bool
     offered: bool
     sealed: bool
@@ -80,9 +82,40 @@ class Opbook:
                     for link in found:
                         yield self._standing(chain, branch, link)
 
-    def offered(self, lane: Lane) -> Iterator[bytes]:
+    def offered(self, lane: Lane, start: bytes = b"") -> Iterator[bytes]:
         """The offered ops of a lane, hybrid timestamp in 8 bytes and id, in order."""
-        return (row[2:] for row, _ in self._rows.scan(b"t" + bytes((lane,))))
+        prefix = b"t" + bytes((lane,))
+        found = self._rows.scan(prefix, start=prefix + start)
+        return (row[2:] for row, _ in found)
+
+    def bytes_held(self) -> int:
+        """What the ops of all chains take up together."""
+        return sum(
+            chain.bytes
+            for lane in (Lane.AUTH, Lane.DATA)
+            for chain in self._ledger.chains.all(lane)
+        )
+
+    def author_of(self, op: RecordId) -> DeviceKey | None:
+        """Who wrote a held op."""
+        found = self._ledger.find(op.raw)
+        return None if found is None else DeviceKey(found.author)
+
+    def parts(
+        self, op: RecordId
+    ) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
+        """The mutations of a held op and their values; nothing if it is not here."""
+        found = self._ledger.find(op.raw)
+        return ((), ()) if found is None else found.parts()
+
+    def is_ancestor(self, one: RecordId, other: RecordId) -> bool:
+        """Whether ``one`` is ``other``, or comes before it in its author's chain."""
+        above, below = self._ledger.locate(one.raw), self._ledger.locate(other.raw)
+        if above is None or below is None or above[:2] != below[:2]:
+            return False
+        chain = self._ledger.chains.chain(below.lane, below.author)
+        ends = chain.limits([(below.branch, below.seq)])
+        return above.seq < ends.get(above.branch, 0)
 
     def held(self) -> Iterator[RecordId]:
         """Every held op."""
@@ -103,6 +136,7 @@ class Opbook:
             author=DeviceKey(chain.author),
             lane=Lane(chain.lane),
             hlc=link.hlc,
+            cap=Dot(link.cap) if link.cap else None,
             valid=valid and bool(link.flags & COVERED),
             offered=link.seq < branch.offered,
             sealed=bool(link.flags & SEALED),

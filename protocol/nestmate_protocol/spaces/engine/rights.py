@@ -14,6 +14,7 @@ from nestmate_protocol.ids import DeviceKey, RecordId
 from nestmate_protocol.spaces.engine.deeds import Holding
 from nestmate_protocol.spaces.engine.ledger import Ledger
 from nestmate_protocol.spaces.engine.opbook import Opbook
+from nestmate_protocol.spaces.founding import Genesis
 from nestmate_protocol.spaces.ops import Dot, Lane, Type
 
 
@@ -56,6 +57,24 @@ class RightsDesk:
         holding = self._authority.holdings.get(dot)
         return [_membership(each) for each in holding.line] if holding else []
 
+    @property
+    def genesis(self) -> Genesis | None:
+        """What the first op says, None while it is not here."""
+        return self._authority.genesis
+
+    def holding(self, dot: Dot) -> Grant | None:
+        """What a grant gives, in force or not; None if there is no such grant."""
+        found = self._authority.holdings.get(dot)
+        return None if found is None else found.grant
+
+    def waiting_for_founders(self) -> list[RecordId]:
+        """The deeds of founders that not enough of them stand behind yet."""
+        return sorted(
+            RecordId(deed.id)
+            for deed in self._authority.deeds.values()
+            if deed.passing and not deed.in_force
+        )
+
     def left(self) -> frozenset[DeviceKey]:
         """The authors who said that they go."""
         deeds = self._authority.deeds.values()
@@ -64,6 +83,10 @@ class RightsDesk:
     def is_founder(self, key: DeviceKey) -> bool:
         """Whether a key is one of the founders'."""
         return self._authority.is_founder(key.raw)
+
+    def is_known(self, key: DeviceKey) -> bool:
+        """Whether a key was ever granted anything, in force or not."""
+        return self.is_founder(key) or any(self._authority.held_by(key.raw))
 
     def is_entitled(self, key: DeviceKey, right: Rights, now: Moment) -> bool:
         """Whether a key has a right anywhere: as founder, or by a grant in force."""

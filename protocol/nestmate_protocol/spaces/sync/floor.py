@@ -47,6 +47,14 @@ class Floor:
         keys = link.proved.get(space, ())
         return any(self.replica.may_have(space, key) for key in keys)
 
+    def may_know(self, link: Link, space: SpaceId) -> bool:
+        """Whether the peer has shown a key that may know who may do what.
+
+        Who was let in once hears that it is not any more, and nothing else.
+        """
+        keys = link.proved.get(space, ())
+        return any(self.replica.may_know(space, key) for key in keys)
+
     def may_talk(self, link: Link, space: SpaceId) -> bool:
         """Whether to reconcile with a peer.
 
@@ -55,7 +63,7 @@ class Floor:
         """
         if not link.shares(space):
             return False
-        if self.may_have(link, space):
+        if self.may_have(link, space) or self.may_know(link, space):
             return True
         ours = self.replica.proving(space)
         return not any(self.replica.may_have(space, key.public) for key in ours)

@@ -35,7 +35,9 @@ class Link:
 
     ``us`` and ``them`` are the two ends once each has said hello. ``tags`` is what the
     peer named, ``known_tags`` how it would name our spaces. ``proved`` are the keys it
-    has shown, by space. ``loose`` are ops to be pushed outside a run.
+    has shown, by space. ``loose`` are ops to be pushed outside a run. ``ended`` says of
+    each space when a run last ended, on the monotonic clock, and whether both sides
+    held the same then.
     """
 
     peer: PeerId
@@ -47,6 +49,7 @@ class Link:
     their_numbers: dict[int, SpaceId] = field(default_factory=dict)
     proved: dict[SpaceId, tuple[DeviceKey, ...]] = field(default_factory=dict)
     runs: dict[SpaceId, Run] = field(default_factory=dict)
+    ended: dict[SpaceId, tuple[int, bool]] = field(default_factory=dict)
     last_run: int = 0
     last_number: int = 0
     credit: Credit = field(default_factory=Credit)

@@ -62,6 +62,10 @@ class Replica(Protocol):
         """Whether a key may have the ops of a space, as far as is known here."""
         ...
 
+    def may_know(self, space: SpaceId, key: DeviceKey) -> bool:
+        """Whether a key may know who may do what: it was granted something once."""
+        ...
+
     def proving(self, space: SpaceId) -> Sequence[SigningKey]:
         """The keys that show to others that this node may have them; one or two."""
         ...

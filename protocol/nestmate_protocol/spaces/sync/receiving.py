@@ -11,7 +11,7 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Strike
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.spaces.sync.floor import Floor, Outcome, ask, send
-from nestmate_protocol.spaces.sync.frames import AskOps, Credit, Ops
+from nestmate_protocol.spaces.sync.frames import AskOps, Credit, End, Ops
 from nestmate_protocol.spaces.sync.link import Link
 from nestmate_protocol.spaces.sync.pushing import Pushing
 from nestmate_protocol.spaces.sync.runs import Runs
@@ -56,7 +56,7 @@ class Receiving:
             self._runs.spread(space, link, now)
         if taken.faults:
             if run is not None:
-                self._runs.finish(link, run, now)
+                self._runs.finish(link, run, now, End.UNEQUAL)
             outcomes.append(Strike(link.peer, taken.faults[0]))
         return [*outcomes, *self._runs.pump(link, now)]
 

@@ -72,6 +72,7 @@ class Run:
         self.took = 0
         self.took_in_all = 0
         self.gives = False
+        self.auth_only = False
         self.turn: Turn | None = None
         self.is_ours = begun_here
         self._replica = replica
@@ -113,7 +114,10 @@ class Run:
         lane = next((lane for lane, one, other in pairs if one != other), None)
         if lane is None:
             same = frontier == frontier_of(self._replica, self.space)
-            self.turn = SayDone(End.EQUAL) if same else SayLeaves()
+            unequal = SayDone(End.DENIED) if self.auth_only else SayLeaves()
+            self.turn = SayDone(End.EQUAL) if same else unequal
+        elif self.auth_only and lane is not Lane.AUTH:
+            self.turn = SayDone(End.DENIED)
         elif self._passes >= RUN_PASSES_MAX or (lane == self._lane and not moved):
             self.turn = SayDone(End.UNEQUAL)
         else:
@@ -125,6 +129,9 @@ class Run:
         """A message of a lane, to be answered by ``step``."""
         self._take_turn()
         exchange = self._exchange
+        if self.auth_only and lane is not Lane.AUTH:
+            self.turn = SayDone(End.DENIED)
+            return
         if exchange is None:
             self._passes += 1
             if self._passes > RUN_PASSES_MAX:
@@ -138,7 +145,7 @@ class Run:
     def hear_leaves(self, leaves: tuple[bytes, ...]) -> list[RecordId]:
         """The ends of the other side's chains; gives those that we do not hold."""
         self._take_turn()
-        again = self._said_leaves
+        again = self._said_leaves or self.auth_only
         self.turn = SayDone(End.UNEQUAL) if again else SayLeaves()
         ids = [RecordId(leaf[-32:]) for leaf in leaves]
         return [op for op in ids if not self._replica.holds(self.space, op)]

@@ -142,7 +142,7 @@ class Runs:
             return []
         if said.end is End.BUSY:
             self._floor.timetable.soon(run.space, link.peer, now, LATER_MS)
-        self.finish(link, run, now)
+        self.finish(link, run, now, said.end)
         return []
 
     # --- going on
@@ -173,7 +173,7 @@ class Runs:
         try:
             self._answer(link, run, now)
         except RemoteError as error:
-            self.finish(link, run, now)
+            self.finish(link, run, now, End.UNEQUAL)
             return [Strike(link.peer, error.fault)]
         return []
 
@@ -183,7 +183,7 @@ class Runs:
         if run.resume_ms > now.mono_ms:
             run.heard_ms = now.mono_ms  # it is we who let it wait
             return
-        run.gives = self._floor.may_have(link, run.space)
+        self._set_terms(link, run)
         link.work.draw(now, run.step())
         run.resume_ms = link.work.free_ms(now)
 
@@ -196,7 +196,10 @@ class Runs:
         match turn:
             case SayState():
                 took, run.took = run.took, 0
+                self._set_terms(link, run)
                 lanes, frontier = stands_of(replica, space), frontier_of(replica, space)
+                if run.auth_only:
+                    lanes, frontier = (lanes[0], None, None), bytes(len(frontier))
                 sent = link.credit.sent
                 state = State(number, run.number, sent, took, lanes, frontier)
                 return [send(link, state)]
@@ -206,14 +209,15 @@ class Runs:
                 leaves = tuple(replica.leaves(space))[:LEAVES_PER_FRAME_MAX]
                 return [send(link, LeavesOf(number, run.number, leaves))]
             case SayDone(end):
-                self.finish(link, run, now)
+                self.finish(link, run, now, end)
                 return [send(link, Done(number, run.number, end))]
             case _:
                 assert_never(turn)
 
-    def finish(self, link: Link, run: Run, now: Moment) -> None:
+    def finish(self, link: Link, run: Run, now: Moment, end: End) -> None:
         """A run has ended; what it brought others may lack."""
         link.runs.pop(run.space, None)
+        link.ended[run.space] = now.mono_ms, end is End.EQUAL
         if run.took_in_all:
             self.spread(run.space, link, now)
 
@@ -243,4 +247,10 @@ class Runs:
     def heard(self, link: Link, run: Run, now: Moment) -> None:
         """The peer has shown that it is still with a run."""
         run.heard_ms, run.was_heard = now.mono_ms, True
-        run.gives = self._floor.may_have(link, run.space)
+        self._set_terms(link, run)
+
+    def _set_terms(self, link: Link, run: Run) -> None:
+        """What the peer gets: everything, who may do what, or nothing."""
+        has = self._floor.may_have(link, run.space)
+        knows = has or self._floor.may_know(link, run.space)
+        run.gives, run.auth_only = knows, knows and not has

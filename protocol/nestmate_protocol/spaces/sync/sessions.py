@@ -97,6 +97,21 @@ class Sessions:
         links = floor.sharing(space)
         return [link.peer for link in links if floor.may_have(link, space)]
 
+    def compare(self, space: SpaceId, now: Moment) -> list[Outcome]:
+        """Reconcile with every member that is connected, now."""
+        return [
+            outcome
+            for link in self._floor.sharing(space)
+            for outcome in self._runs.begin(link, space, now)
+        ]
+
+    def compared(self, space: SpaceId, since_ms: int) -> tuple[int, int]:
+        """With how many members a run has ended since, and how many hold the same."""
+        links = self._floor.links.values()
+        ended = [link.ended[space] for link in links if space in link.ended]
+        found = [equal for at_ms, equal in ended if at_ms >= since_ms]
+        return len(found), sum(found)
+
     # --- what happens
 
     def arrived(self, peer: PeerId, data: bytes, now: Moment) -> list[Outcome]:

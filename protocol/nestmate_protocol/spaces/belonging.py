@@ -1,0 +1,220 @@
+"""Belonging: founding, joining and leaving spaces, and how each stands here.
+
+A space is joined by an invite's line, or by id where this agent was granted something;
+either way its ops come from whoever is a member, and until the first of them is here
+the space is being joined. This file knows no documents and no frames.
+"""
+
+from dataclasses import replace
+
+from nestmate_protocol.clocks import Moment
+from nestmate_protocol.errors import LocalError
+from nestmate_protocol.grants import Rights
+from nestmate_protocol.identity.log import IdentityLog
+from nestmate_protocol.ids import SpaceId
+from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.spaces import members
+from nestmate_protocol.spaces.catalogue import Catalogue, Listing
+from nestmate_protocol.spaces.copies import Copies, Copy
+from nestmate_protocol.spaces.founding import SALT_BYTES, Genesis, found_space
+from nestmate_protocol.spaces.invites import is_invite, read_invite
+from nestmate_protocol.spaces.outcomes import Reach
+from nestmate_protocol.spaces.pen import Pen
+from nestmate_protocol.spaces.refusals import MissingError
+from nestmate_protocol.spaces.requests import (
+    CreateSpace,
+    JoinSpace,
+    LeaveSpace,
+    Left,
+    SpaceView,
+    SpaceViews,
+    Standing,
+)
+
+
+class Belonging:
+    """Which spaces this node takes part in."""
+
+    def __init__(
+        self,
+        log: IdentityLog,
+        pen: Pen,
+        catalogue: Catalogue,
+        copies: Copies,
+    ) -> None:
+        self._log = log
+        self._pen = pen
+        self._catalogue = catalogue
+        self._copies = copies
+        self._me = pen.key.public
+
+    def __repr__(self) -> str:
+        return f"<Belonging to {self._catalogue!r}>"
+
+    # --- taking part
+
+    def create(self, body: CreateSpace, now: Moment) -> SpaceId:
+        """Found a space; its first op is here and counts at once."""
+        if not body.name.strip():
+            raise LocalError("a space has a name", "give one")
+        founders = ((self._log.address, self._me), *body.founders)
+        if not 1 <= body.threshold <= len(founders):
+            raise LocalError(
+                f"{body.threshold} of {len(founders)} founders cannot agree",
+                "name more founders, or ask for fewer of them",
+            )
+        salt = self._pen.entropy(SALT_BYTES)
+        genesis = Genesis(body.name, founders, body.threshold, body.private, salt)
+        hlc = self._pen.clock.tick(now).to_int()
+        op = found_space(
+            self._pen.key, self._pen.network, genesis, hlc, self._pen.incarnation
+        )
+        listing = Listing(op.space, 0, Standing.MEMBER, body.name, body.private)
+        copy = self._open(listing)
+        self._copies.keep_own(copy, op, now)
+        return op.space
+
+    def join(self, body: JoinSpace, now: Moment) -> tuple[SpaceId, list[Reach]]:
+        """Take part; where to ask for the ops, if an invite says so."""
+        if not is_invite(body.space):
+            return self._join_by_id(body.space), []
+        invite = read_invite(body.space)
+        reach = [Reach(invite.peer, invite.multiaddrs)]
+        known = self._copies.get(invite.space)
+        if known is not None and known.engine.rights.is_entitled(
+            self._me, Rights.READ, now
+        ):
+            return invite.space, reach
+        listing = Listing(
+            *(invite.space, 0, Standing.JOINING, invite.name, invite.private),
+            invite="".join(body.space.split()),
+        )
+        copy = known or self._open(listing)
+        if known is not None:
+            self._list(copy, listing)
+        self.take_up(copy, now)
+        return invite.space, reach
+
+    def take_up(self, copy: Copy, now: Moment) -> None:
+        """Use the invite a space is being joined by: grant ourselves what it carries.
+
+        The op waits in memory until the invite's own grant is here, and is made anew
+        after a restart, because the line is kept until then.
+        """
+        invite = read_invite(copy.listing.invite)
+        bearer = SigningKey(invite.seed)
+        copy.bearers = (bearer,)
+        mutation = members.taking_up(invite, self._log, self._me)
+        op = self._pen.act(copy, [mutation], invite.dot, now, bearer)
+        self._copies.keep_own(copy, op, now)
+
+    def arrived(self, copy: Copy, now: Moment) -> bool:
+        """Whether a space that was being joined has just been reached."""
+        desk = copy.engine.rights
+        if copy.listing.standing is not Standing.JOINING or desk.genesis is None:
+            return False
+        if not desk.is_entitled(self._me, Rights.READ, now):
+            return False
+        genesis = desk.genesis
+        listing = replace(
+            copy.listing,
+            standing=Standing.MEMBER,
+            invite="",
+            name=copy.listing.name or genesis.name,
+            private=genesis.private,
+        )
+        copy.bearers = ()
+        self._list(copy, listing)
+        return True
+
+    def leave(self, body: LeaveSpace) -> Left:
+        """Take part no longer: nobody is asked, and what was here goes."""
+        listing = self._catalogue.find(body.space)
+        self._copies.close(listing.space)
+        self._copies.put(self._catalogue.remove(listing.space))
+        return Left(listing.space)
+
+    def copy_of(self, text: str) -> Copy:
+        """The copy of the space a text names."""
+        listing = self._catalogue.find(text)
+        copy = self._copies.get(listing.space)
+        if copy is None:
+            raise LocalError(
+                f"this agent was offered {listing.name!r} and has not joined",
+                f"join it: `nestmate space join {listing.space.text}`",
+            )
+        return copy
+
+    def list_offer(self, listing: Listing) -> bool:
+        """Keep an offer in mind; whether there was room for it."""
+        try:
+            self._copies.put(self._catalogue.add(listing))
+        except LocalError:
+            return False
+        return True
+
+    # --- looking
+
+    def listed(self, now: Moment) -> SpaceViews:
+        """All spaces this node takes part in or was offered."""
+        found = sorted(self._catalogue, key=lambda each: (each.name, each.space))
+        return SpaceViews(tuple(self._view(each, now) for each in found))
+
+    def shown_by(self, text: str, now: Moment) -> SpaceView:
+        """One space, by its name or id."""
+        return self._view(self._catalogue.find(text), now)
+
+    def shown(self, space: SpaceId, now: Moment) -> SpaceView:
+        """One space."""
+        listing = self._catalogue.get(space)
+        if listing is None:
+            raise MissingError("there is no such space here")
+        return self._view(listing, now)
+
+    def _view(self, listing: Listing, now: Moment) -> SpaceView:
+        view = SpaceView(
+            space=listing.space,
+            name=listing.name,
+            standing=listing.standing,
+            private=listing.private,
+        )
+        copy = self._copies.get(listing.space)
+        if copy is None or copy.engine.rights.genesis is None:
+            return view
+        engine, genesis = copy.engine, copy.engine.rights.genesis
+        sizes = engine.views.sizes()
+        current = [each for each in engine.rights.members() if not each.revoked]
+        named = {each.grant.who for each in current} - {None}
+        return replace(
+            view,
+            threshold=genesis.threshold,
+            founders=tuple(address for address, _ in genesis.founders),
+            members=len(named | {address for address, _ in genesis.founders}),
+            ops=sum(sizes.offered),
+            void=sizes.quarantined,
+            pending=len(engine.missing()),
+            bytes_kept=engine.ops.bytes_held(),
+            conflicts=len(engine.views.conflicts()),
+            synced_ms=copy.synced_ms,
+            state=engine.views.state_hash(),
+            rights=members.rights_of(copy, self._me, now),
+        )
+
+    def _join_by_id(self, text: str) -> SpaceId:
+        """Join where this agent was granted something, as somebody has said or may."""
+        known = next((e for e in self._catalogue if e.name == text), None)
+        space = known.space if known is not None else SpaceId.parse(text)
+        if self._copies.get(space) is None:
+            listed = self._catalogue.get(space)
+            name = "" if listed is None else listed.name
+            self._open(Listing(space, 0, Standing.JOINING, name))
+        return space
+
+    def _open(self, listing: Listing) -> Copy:
+        self._copies.put(self._catalogue.add(listing))
+        kept = self._catalogue.get(listing.space)
+        return self._copies.open(kept or listing)
+
+    def _list(self, copy: Copy, listing: Listing) -> None:
+        self._copies.put(self._catalogue.add(listing))
+        copy.listing = self._catalogue.get(listing.space) or listing

@@ -1,0 +1,124 @@
+"""The replica: the copies held here, as sync wants to see them.
+
+What a peer sends is read here, once, and given to the engine of its space; nothing it
+may be raises anything. This file knows neither peers nor requests.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from nestmate_protocol.clocks import Moment, Timestamp
+from nestmate_protocol.errors import Fault, RemoteError
+from nestmate_protocol.grants import Rights
+from nestmate_protocol.ids import DeviceKey, NetworkId, RecordId, SpaceId
+from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.spaces.copies import Copies
+from nestmate_protocol.spaces.engine.changes import (
+    Admission,
+    Change,
+    Granted,
+    Ungranted,
+    Verdict,
+)
+from nestmate_protocol.spaces.ops import Lane, Op, open_op
+from nestmate_protocol.spaces.summary import Summary
+from nestmate_protocol.spaces.sync.ports import Taken
+
+_KEPT: Final = (Verdict.NEW, Verdict.QUARANTINED)
+
+
+class Held:
+    """What sync works on."""
+
+    def __init__(self, copies: Copies, me: SigningKey, network: NetworkId) -> None:
+        self._copies = copies
+        self._me = me
+        self._network = network
+
+    def __repr__(self) -> str:
+        return f"<Held {self._copies!r}>"
+
+    def spaces(self) -> Iterable[SpaceId]:
+        """All spaces this node takes part in."""
+        return tuple(copy.listing.space for copy in self._copies)
+
+    def offered(self, space: SpaceId, lane: Lane) -> Summary:
+        """The keys of the ops of one lane that take part in reconciliation."""
+        return self._copies[space].summary(lane)
+
+    def leaves(self, space: SpaceId) -> Sequence[bytes]:
+        """The last op of every chain that is offered: author, lane, seq and id."""
+        found = self._copies[space].engine.ops.frontier()
+        return [
+            author.raw + bytes((lane,)) + seq.to_bytes(8) + op.raw
+            for author, lane, seq, op in found
+        ]
+
+    def wire(self, space: SpaceId, op: RecordId) -> bytes | None:
+        """The bytes of an op that is held."""
+        return self._copies[space].engine.wire(op)
+
+    def holds(self, space: SpaceId, op: RecordId) -> bool:
+        """Whether an op is held, offered or not."""
+        return self._copies[space].engine.has(op)
+
+    def may_have(self, space: SpaceId, key: DeviceKey) -> bool:
+        """Whether a key may have the ops of a space, as far as is known here."""
+        rights, now = self._copies[space].engine.rights, self._copies.now
+        return now is not None and any(
+            rights.is_entitled(key, right, now) for right in (Rights.READ, Rights.RELAY)
+        )
+
+    def may_know(self, space: SpaceId, key: DeviceKey) -> bool:
+        """Whether a key was granted something once, and may know what became of it."""
+        return self._copies[space].engine.rights.is_known(key)
+
+    def proving(self, space: SpaceId) -> Sequence[SigningKey]:
+        """The keys that show to others that this node may have them."""
+        return (self._me, *self._copies[space].bearers)
+
+    def take(self, space: SpaceId, ops: Sequence[bytes], now: Moment) -> Taken:
+        """Ops as a peer sent them, unread; no exception for whatever they are."""
+        copy = self._copies[space]
+        new: list[RecordId] = []
+        missing: list[RecordId] = []
+        faults: list[Fault] = []
+        told: list[Change] = []
+        for data in ops:
+            try:
+                op = open_op(data, self._network, sealed=copy.listing.private)
+            except RemoteError as error:
+                faults.append(error.fault)
+                continue
+            admission, changes = copy.admit(op, now)
+            told += changes
+            _sort(op, admission, new, missing, faults)
+            if admission.verdict in _KEPT:
+                self._witness(op, now)
+        self._copies.note(copy, told, own=False)
+        return Taken(
+            new=tuple(new),
+            missing=tuple(dict.fromkeys(missing)),
+            faults=tuple(faults),
+            rights_changed=any(isinstance(c, Granted | Ungranted) for c in told),
+        )
+
+    def _witness(self, op: Op, now: Moment) -> None:
+        """What is written after this will look later than this."""
+        self._copies.clock.witness(Timestamp.from_int(op.place.hlc), now)
+
+
+def _sort(
+    op: Op,
+    admission: Admission,
+    new: list[RecordId],
+    missing: list[RecordId],
+    faults: list[Fault],
+) -> None:
+    """What came of one op, to where it belongs."""
+    if admission.verdict in _KEPT:
+        new += [op.id, *admission.released]
+    if admission.missing is not None:
+        missing.append(admission.missing)
+    if admission.fault is not None and admission.fault is not Fault.OVER_LIMIT:
+        faults.append(admission.fault)

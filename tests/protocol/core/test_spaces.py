@@ -1,0 +1,253 @@
+"""Spaces in a village of nodes: founding, joining, writing apart, agreeing again."""
+
+import pytest
+
+from nestmate_protocol.effects import Code, Refusal, Save
+from nestmate_protocol.grants import Rights
+from nestmate_protocol.ids import SpaceId
+from nestmate_protocol.spaces.ops import Type
+from nestmate_protocol.spaces.requests import (
+    Act,
+    Change,
+    CreateSpace,
+    Fate,
+    GrantRights,
+    InviteToSpace,
+    JoinSpace,
+    LeaveSpace,
+    ListConflicts,
+    ListMembers,
+    ListPaths,
+    ListSpaces,
+    ListVoid,
+    ReadPath,
+    RevokeGrant,
+    ShowHistory,
+    ShowSpace,
+    Standing,
+    SyncSpace,
+    WriteChanges,
+)
+
+WRITER = Rights.READ | Rights.WRITE
+
+
+@pytest.fixture
+def garden(village):
+    """Ann and Bob, friends, both in one space that Ann has founded."""
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    village.wait(1)
+    ann.ask(CreateSpace("garden"))
+    line = ann.ask(InviteToSpace("garden", WRITER)).invite
+    bob.ask(JoinSpace(line))
+    village.wait(2)
+    return village, ann, bob
+
+
+def put(home, path, value, **more):
+    change = Change(path, value=value, **more)
+    return home.ask(WriteChanges("garden", (change,)))
+
+
+def get(home, path, kind=None):
+    return home.ask(ReadPath("garden", path, kind))
+
+
+def state(home):
+    return home.ask(ShowSpace("garden")).state
+
+
+def test_whoever_holds_an_invite_takes_part_and_reads_what_is_there(garden):
+    village, ann, bob = garden
+    put(ann, "beds/1", b"beans")
+    village.wait(1)
+    assert bob.ask(ShowSpace("garden")).standing is Standing.MEMBER
+    assert get(bob, "beds/1").value == b"beans"
+    assert state(ann) == state(bob) != b""
+
+
+def test_a_write_is_durable_before_it_is_told_or_answered(garden):
+    _, ann, _ = garden
+    before = len(ann.done)
+    put(ann, "beds/1", b"beans")
+    first = ann.done[before:][0]
+    assert isinstance(first, Save)
+    assert first.durable
+
+
+def test_what_two_write_apart_stands_side_by_side_until_one_settles_it(garden):
+    village, ann, bob = garden
+    village.cut(ann, bob)
+    put(ann, "beds/1", b"beans")
+    put(bob, "beds/1", b"peas")
+    village.mend()
+    village.wait(60)
+    seen = [get(home, "beds/1") for home in (ann, bob)]
+    assert seen[0].conflict
+    assert seen[0].value == seen[1].value
+    assert {each.value for each in seen[1].alternatives} == {b"beans", b"peas"}
+    assert state(ann) == state(bob)
+    assert len(ann.ask(ListConflicts("garden")).documents) == 1
+    put(ann, "beds/1", b"both", expect=seen[0].version)
+    village.wait(1)
+    assert [get(bob, "beds/1").conflict, get(bob, "beds/1").value] == [False, b"both"]
+
+
+def test_a_write_that_expects_what_is_gone_writes_nothing(garden):
+    _, ann, _ = garden
+    version = put(ann, "beds/1", b"beans").version
+    put(ann, "beds/1", b"peas")
+    refused = put(ann, "beds/1", b"corn", expect=version)
+    assert isinstance(refused, Refusal)
+    assert refused.code is Code.CONFLICT
+    assert get(ann, "beds/1").value == b"peas"
+    fresh = put(ann, "beds/2", b"corn", expect="none")
+    assert get(ann, "beds/2").version == fresh.version
+
+
+def test_what_a_revoked_member_writes_afterwards_counts_nowhere(garden):
+    village, ann, bob = garden
+    put(bob, "beds/1", b"known")
+    village.wait(1)
+    village.cut(ann, bob)
+    (grant,) = [
+        g for g in ann.ask(ListMembers("garden")).grants if g.who == bob.address
+    ]
+    ann.ask(RevokeGrant("garden", grant.grant))
+    put(bob, "beds/2", b"too late")
+    village.mend()
+    village.wait(60)
+    assert state(ann) == state(bob)
+    assert get(ann, "beds/1").value == b"known"
+    for home in (ann, bob):
+        assert get(home, "beds/2").code is Code.NOT_FOUND
+    lost = bob.ask(ListVoid("garden")).writes
+    assert [(w.path, w.fate) for w in lost] == [("beds/2", Fate.VOID)]
+    assert "revoked" in lost[0].why
+
+
+def test_who_may_not_write_is_told_which_grant_it_takes(garden):
+    _, _, bob = garden
+    refused = put(bob, ".policy/beds", b'"manual"')
+    assert refused.code is Code.DENIED
+    assert "rule" in refused.hint
+
+
+def test_an_agent_that_was_granted_something_is_offered_the_space(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    village.wait(1)
+    space = ann.ask(CreateSpace("garden")).space
+    key = bob.core._me.key.public
+    ann.ask(GrantRights("garden", bob.address, (key,), WRITER, paths=("beds/{self}",)))
+    village.wait(1)
+    assert [e.details["space"] for e in bob.events("space.offered")] == [space.text]
+    bob.ask(JoinSpace(space.text))
+    village.wait(3)
+    assert bob.ask(ShowSpace("garden")).standing is Standing.MEMBER
+    own = f"beds/{bob.address.text}/1"
+    assert put(bob, own, b"mine").op
+    assert put(bob, "beds/1", b"not mine").code is Code.DENIED
+
+
+def test_a_manual_conflict_becomes_one_task_that_somebody_can_take(garden):
+    village, ann, bob = garden
+    put(ann, ".policy/beds", b'"manual"')
+    village.wait(1)
+    village.cut(ann, bob)
+    put(ann, "beds/1", b"beans")
+    put(bob, "beds/1", b"peas")
+    village.mend()
+    village.wait(60)
+    tasks = [e for home in (ann, bob) for e in home.events("task.opened")]
+    assert [e.kind for e in ann.events("conflict.opened")] == ["conflict.opened"]
+    assert len(tasks) <= 1
+
+
+def one_of_each(until_ms):
+    return (
+        Change("hits", Type.COUNTER, Act.INCREMENT, amount=3),
+        Change("lead", Type.CLAIM, Act.BID, amount=1, until_ms=until_ms),
+        Change("money", Type.BUDGET, Act.MINT, amount=10),
+        Change("news", Type.LOG, Act.APPEND, b"first"),
+        Change("steps", Type.LIST, Act.INSERT, b"dig"),
+        Change("tags", Type.SET, Act.ADD, b"red"),
+    )
+
+
+def test_all_types_come_to_the_same_everywhere(garden):
+    village, ann, bob = garden
+    changes = one_of_each(village.now.wall_ms * 2)
+    ann.ask(WriteChanges("garden", changes))
+    village.wait(1)
+    less = Change("hits", Type.COUNTER, Act.INCREMENT, amount=-1)
+    bob.ask(WriteChanges("garden", (less,)))
+    village.wait(1)
+    assert [get(home, "hits").number for home in (ann, bob)] == [2, 2]
+    assert [v.value for v in get(bob, "tags").values] == [b"red"]
+    assert get(bob, "lead").holder == ann.address
+    assert get(bob, "money").number == 10
+    shown = bob.ask(ListPaths("garden")).documents
+    assert [each.path for each in shown] == [each.path for each in changes]
+    assert state(ann) == state(bob)
+
+
+def test_a_budget_is_not_overspent_here(garden):
+    village, ann, bob = garden
+    key = bob.core._me.key.public
+    mint = Change("money", Type.BUDGET, Act.MINT, amount=10, to=key)
+    ann.ask(WriteChanges("garden", (mint,)))
+    village.wait(1)
+    spend = Change("money", Type.BUDGET, Act.SPEND, amount=7)
+    assert bob.ask(WriteChanges("garden", (spend,))).op
+    assert bob.ask(WriteChanges("garden", (spend,))).code is Code.INVALID
+    village.wait(1)
+    assert get(ann, "money").number == 3
+
+
+def test_history_says_who_wrote_what_and_what_became_of_it(garden):
+    village, ann, bob = garden
+    put(ann, "beds/1", b"beans")
+    village.wait(1)
+    put(bob, "beds/1", b"peas")
+    writes = bob.ask(ShowHistory("garden", "beds/1")).writes
+    told = [(w.value, w.who, w.fate) for w in writes]
+    assert told == [
+        (b"peas", bob.address, Fate.LIVE),
+        (b"beans", ann.address, Fate.SUPERSEDED),
+    ]
+
+
+def test_a_restarted_node_knows_its_spaces_and_writes_on(garden):
+    village, ann, bob = garden
+    put(bob, "beds/1", b"beans")
+    village.restart(bob)
+    village.wait(5)
+    put(bob, "beds/1", b"peas")
+    village.wait(60)
+    assert get(ann, "beds/1").value == b"peas"
+    assert state(ann) == state(bob)
+
+
+def test_who_leaves_takes_part_no_more_and_nothing_of_it_stays(garden):
+    village, ann, bob = garden
+    put(bob, "beds/1", b"beans")
+    bob.ask(LeaveSpace("garden"))
+    village.wait(5)
+    assert bob.ask(ListSpaces()).spaces == ()
+    assert not [key for key in bob.disk.pairs if key.startswith(b"s/")]
+    assert put(ann, "beds/1", b"peas").op
+
+
+def test_members_can_be_compared_with_on_demand(garden):
+    _, ann, _ = garden
+    put(ann, "beds/1", b"beans")
+    synced = ann.ask(SyncSpace("garden"))
+    assert (synced.peers, synced.equal) == (1, 1)
+
+
+def test_a_space_nobody_knows_is_refused_with_the_way_out(village):
+    (ann,) = village.add("ann")
+    assert ann.ask(ShowSpace("garden")).hint
+    assert ann.ask(JoinSpace(SpaceId(b"x" * 32).text)).standing is Standing.JOINING
