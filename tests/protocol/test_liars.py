@@ -107,6 +107,21 @@ def test_two_halves_that_were_told_different_things_find_out(town, ann, bob, cid
     assert hear(cid, told[-1].frame) == ([], [])  # and there it ends
 
 
+def test_a_lie_in_a_number_that_was_there_before_is_told_of_all_the_same(
+    town, ann, bob, cid
+):
+    before = say(town, ann, 7, incarnation=b"d")
+    tell(town, bob, before, ann)
+    tell(town, bob, say(town, ann, 8, before.id.raw, incarnation=b"d"), ann)
+    rounds(bob, town.now)
+    one, two = twice(town, ann)
+    tell(town, bob, one, ann)
+    tell(town, cid, two, ann)
+    (shown,), _ = hear(cid, rounds(bob, town.now.later(RULE.digest_ms))[0])
+    _, told = hear(bob, shown)
+    assert any(isinstance(each, Notify) for each in told)
+
+
 def test_halves_that_never_heard_the_same_place_find_out_by_the_links(
     town, ann, bob, cid
 ):

@@ -23,6 +23,7 @@ REGRESSIONS = {
     ("orphans", 5, 23): "a node settled what it had given back under the same fence",
     ("orphans", 5, 85): "what waits for a lost exclusive task was called unfinished",
     ("orphans", 5, 211): "a lease that was given back was taken again under its fence",
+    ("orphans", 5, 398): "a lie in a number used before was told of by no head",
     ("swarm", 5, 377): "who never met a liar was to name it",
     ("swarm", 5, 635): "the last act began before what was held up had arrived",
     ("hostile", 5, 8): "a replayed claim made one honest node strike another",

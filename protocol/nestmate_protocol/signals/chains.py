@@ -34,8 +34,11 @@ class Head(NamedTuple):
     record_id: bytes
 
 
-_Place: TypeAlias = tuple[bytes, bytes, bytes, bytes | None]
-"""One record by its place: incarnation, id, bytes, and the id before it.
+_Place: TypeAlias = tuple[bytes, int]
+"""Incarnation and number: a lost disk may make an honest author count anew."""
+
+_Placed: TypeAlias = tuple[bytes, bytes, bytes | None]
+"""One record at its place: id, bytes, and the id before it.
 
 A plain tuple, because one is made for every signal that comes in.
 """
@@ -45,7 +48,7 @@ class Chains:
     """The latest records of each device; those met first are forgotten first."""
 
     def __init__(self) -> None:
-        self._places: dict[bytes, dict[int, _Place]] = {}
+        self._places: dict[bytes, dict[_Place, _Placed]] = {}
         self._fresh: dict[bytes, None] = {}
         self._told: dict[bytes, None] = {}
 
@@ -59,14 +62,14 @@ class Chains:
         if places is None:
             places = self._begin(key)
         else:
-            known = places.get(link.seq)
-            if known is not None and known[1] == name:
+            known = places.get((link.incarnation, link.seq))
+            if known is not None and known[0] == name:
                 return None
             proof = _clash(places, record, link)
             if proof is not None:
                 return proof
         incarnation, seq, prev, _ = link
-        places[seq] = (incarnation, name, record.data, prev)
+        places[incarnation, seq] = (name, record.data, prev)
         if len(places) > _PLACES_MAX:
             for old in list(islice(places, len(places) - _PLACES_KEPT)):
                 del places[old]
@@ -103,11 +106,12 @@ class Chains:
     def against(self, head: Head) -> bytes | None:
         """The record kept here that with the one a head names proves a lie."""
         places = self._places.get(head.key, {})
-        same, after = places.get(head.seq), places.get(head.seq + 1)
-        if same is not None and same[0] == head.incarnation:
-            return None if same[1] == head.record_id else same[2]
-        if after is not None and after[0] == head.incarnation:
-            return None if after[3] == head.record_id else after[2]
+        same = places.get((head.incarnation, head.seq))
+        if same is not None:
+            return None if same[0] == head.record_id else same[1]
+        after = places.get((head.incarnation, head.seq + 1))
+        if after is not None:
+            return None if after[2] == head.record_id else after[1]
         return None
 
     def forget(self, key: bytes) -> None:
@@ -115,19 +119,18 @@ class Chains:
         for of_keys in (self._places, self._fresh, self._told):
             of_keys.pop(key, None)
 
-    def _begin(self, key: bytes) -> dict[int, _Place]:
+    def _begin(self, key: bytes) -> dict[_Place, _Placed]:
         while len(self._places) >= CARDS_KNOWN_MAX:
             self.forget(next(iter(self._places)))
-        places: dict[int, _Place] = {}
+        places: dict[_Place, _Placed] = {}
         self._places[key] = places
         return places
 
     def _head(self, key: bytes) -> Head:
         """Where a chain came to last: a liar may begin a new one at a lower place."""
         places = self._places[key]
-        seq = next(reversed(places))
-        incarnation, name, _, _ = places[seq]
-        return Head(key, incarnation, seq, name)
+        incarnation, seq = place = next(reversed(places))
+        return Head(key, incarnation, seq, places[place][0])
 
 
 def contradict(first: Record, one: Link, second: Record, other: Link) -> bool:
@@ -139,14 +142,15 @@ def contradict(first: Record, one: Link, second: Record, other: Link) -> bool:
     return other.seq == one.seq + 1 and other.prev != first.id.raw
 
 
-def _clash(places: dict[int, _Place], record: Record, link: Link) -> Proof | None:
+def _clash(places: dict[_Place, _Placed], record: Record, link: Link) -> Proof | None:
     incarnation, seq, prev, _ = link
-    same = places.get(seq)
-    if same is not None and same[0] == incarnation and same[1] != record.id.raw:
-        return Proof(same[2], record.data)
-    before, after = places.get(seq - 1), places.get(seq + 1)
-    if before is not None and before[0] == incarnation and before[1] != prev:
-        return Proof(before[2], record.data)
-    if after is not None and after[0] == incarnation and after[3] != record.id.raw:
-        return Proof(record.data, after[2])
+    same = places.get((incarnation, seq))
+    if same is not None and same[0] != record.id.raw:
+        return Proof(same[1], record.data)
+    before = places.get((incarnation, seq - 1))
+    if before is not None and before[0] != prev:
+        return Proof(before[1], record.data)
+    after = places.get((incarnation, seq + 1))
+    if after is not None and after[2] != record.id.raw:
+        return Proof(record.data, after[1])
     return None
