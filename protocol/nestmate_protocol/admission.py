@@ -18,7 +18,7 @@ from nestmate_protocol.effects import Strike
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.friends.contacts import Contacts
 from nestmate_protocol.ids import Address, DeviceKey, PeerId
-from nestmate_protocol.records import IDENTITY_KINDS, Carried, Kind
+from nestmate_protocol.records import IDENTITY_KINDS, Carried, Kind, Record
 from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.outcomes import Outcome as Said
 from nestmate_protocol.signals.outcomes import Reject
@@ -68,7 +68,7 @@ class Admission:
         """One record, as soon as it is known for whom its key speaks."""
         record = carried.record
         if record.author == self._own:
-            return []  # our own, come back
+            return [*self._shown(bearer, record, now)] if straight else []
         author = self._directory.neighbours.cards.author_of(record.author)
         if record.kind not in SIGNAL_KINDS:
             return [self._blame(bearer, author, Fault.UNKNOWN_KIND)]
@@ -79,20 +79,32 @@ class Admission:
         if self._contacts.is_blocked(author):
             return []
         outcomes: list[Outcome] = []
+        by_author = self._directory.neighbours.peer_of(author) == bearer
         told = self._board.admit(
             record,
             author,
             carried.age_ms,
             now,
-            straight=straight and self._directory.neighbours.peer_of(author) == bearer,
+            straight=straight and by_author,
             wide=not straight,
         )
+        if not any(isinstance(outcome, Reject) for outcome in told):
+            self._board.retired.heard(record, author)
+            if straight and not by_author:
+                told += self._shown(bearer, record, now)
         for outcome in told:
             if isinstance(outcome, Reject) and outcome.strike:
                 outcomes.append(self._blame(bearer, author, outcome.fault))
             else:
                 outcomes.append(outcome)
         return outcomes
+
+    def _shown(self, bearer: PeerId, record: Record, now: Moment) -> list[Said]:
+        """A neighbour showed us a call of another's, or one of our own."""
+        agent = self._directory.neighbours.agent_at(bearer)
+        if agent is None or record.kind is not Kind.SIGNAL:
+            return []
+        return [*self._board.retired.shown(record, agent, now)]
 
     def _blame(
         self, bearer: PeerId, author: Address | None, fault: Fault

@@ -71,7 +71,7 @@ from nestmate_protocol.records import (
     make_frames,
     open_frame,
 )
-from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.hearsay import is_hearsay
 from nestmate_protocol.signals.outcomes import (
     Listen,
@@ -81,6 +81,7 @@ from nestmate_protocol.signals.outcomes import (
     ToNeighbours,
     ToTopic,
 )
+from nestmate_protocol.signals.outside import Outside
 from nestmate_protocol.signals.requests import DepositTask
 from nestmate_protocol.spaces.outcomes import Reach, Settle
 from nestmate_protocol.spaces.requests import SpacesRequest

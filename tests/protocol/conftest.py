@@ -17,8 +17,9 @@ from nestmate_protocol.effects import Notify, Reply, Save
 from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import Kind, Record, open_record, sign_record
-from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
+from nestmate_protocol.signals.outside import Outside
 
 NETWORK = NetworkId(b"\x06" * 32)
 START = Moment(1_800_000_000_000, 5_000_000)

@@ -13,6 +13,7 @@ from nestmate_protocol.core import Core
 from nestmate_protocol.effects import Save
 from nestmate_protocol.friends.contacts import Contacts
 from nestmate_protocol.signals.credit import Credits
+from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
@@ -89,11 +90,11 @@ class TakesASecondResult(Issuer):
 class ReusesTheReceipt(Issuer):
     """Thanks whoever asks for the result somebody else handed in."""
 
-    def _answer(self, task, worker, generation, now):
+    def answer(self, task, worker, generation, now):
         own = self.tasks.get(task.raw)
         if own is not None and own.status is TaskStatus.DONE:
             self.tasks[task.raw] = replace(own, holder=worker)
-        return super()._answer(task, worker, generation, now)
+        return super().answer(task, worker, generation, now)
 
 
 class SettlesAtOnce(Orphans):
@@ -118,6 +119,14 @@ class MissesNothing(Stock):
 
     def missing(self, own):
         return ()
+
+
+class TellsNoEnd(Digest):
+    """Leaves those who heard a call in the belief that it is open."""
+
+    def wake(self, now):
+        super().wake(now)
+        return []
 
 
 class ShowsBeforeItSaves(Core):
@@ -223,6 +232,12 @@ def with_orphans(kind):
     return make
 
 
+def with_digest(*parts):
+    core = Core(*parts)
+    core._board._digest.__class__ = TellsNoEnd
+    return core
+
+
 def with_stock(*parts):
     core = Core(*parts)
     core._board._issuer.stock.__class__ = MissesNothing
@@ -301,6 +316,10 @@ def test_a_core_that_miscounts_credit_is_found(figure, credits_kept, sentence):
 @pytest.mark.parametrize("kind", [ForgetsTheProof, TellsNoHeads, TellsNoProof])
 def test_a_core_that_is_careless_about_liars_is_found(figure, kind):
     must_be_found(figure, with_liars(kind), "calm", "lied")
+
+
+def test_an_issuer_that_does_not_retire_its_calls_is_found(figure):
+    must_be_found(figure, with_digest, "calm", "lists")
 
 
 def test_an_issuer_that_waits_for_no_input_is_found(figure):

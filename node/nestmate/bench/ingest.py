@@ -20,8 +20,9 @@ from nestmate_protocol.ids import Address, DeviceKey, NetworkId
 from nestmate_protocol.keys import SigningKey, verify
 from nestmate_protocol.limits import FRAME_RECORDS_MAX, SIGNALS_PER_AUTHOR_BURST
 from nestmate_protocol.records import Kind, make_frame, open_frame, sign_record
-from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.levels import cost_cents
+from nestmate_protocol.signals.outside import Outside
 from nestmate_protocol.signals.records import Link, Signal, TaskClass
 
 TARGET_PERCENT: Final = 60

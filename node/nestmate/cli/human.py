@@ -109,6 +109,7 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         skill=lambda s: s["skill"],
         status=lambda s: s["status"],
         age=lambda s: _seconds(s["age_seconds"]),
+        called=lambda s: f"{_seconds(s['called_seconds'])} ago",
         task=lambda s: s["task"],
     ),
     "signal.show": show_task,

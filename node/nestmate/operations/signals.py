@@ -203,6 +203,13 @@ class Task(Response, frozen=True):
     parent: Annotated[
         str | None, Meta(description="The task it is a part of, if it is ours.")
     ]
+    called_seconds: Annotated[
+        float,
+        Meta(
+            description="Since its issuer's latest call that was heard here; an open "
+            "task of others is known to have been open then."
+        ),
+    ]
 
 
 class Signals(Response, frozen=True):

@@ -7,9 +7,8 @@ the worker of any, and who waits here for what. It thinks in addresses and skill
 knows no peer, no card and no topic.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Collection
+from typing import Final
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Code, Refusal, Reply
@@ -42,14 +41,15 @@ from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.lessons import SPEED_PREFIX, learn, recall
 from nestmate_protocol.signals.levels import value_of
-from nestmate_protocol.signals.liars import PROOF_PREFIX, Liars, Whose, nobody
+from nestmate_protocol.signals.liars import PROOF_PREFIX, Liars
 from nestmate_protocol.signals.orphans import WORDS, Heard, Orphans
 from nestmate_protocol.signals.outcomes import Counts, Outcome, Reject, ToAgent
-from nestmate_protocol.signals.parameters import RULE, Rule
+from nestmate_protocol.signals.outside import Outside
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Deposit, Signal
 from nestmate_protocol.signals.requests import Acknowledged, SignalsRequest, TaskStatus
 from nestmate_protocol.signals.response import Speeds
+from nestmate_protocol.signals.retired import Retired
 from nestmate_protocol.signals.rivals import Rivals
 from nestmate_protocol.signals.shelf import (
     CLAIM_PREFIX,
@@ -61,7 +61,7 @@ from nestmate_protocol.signals.shelf import (
 )
 from nestmate_protocol.signals.takers import Takers
 from nestmate_protocol.signals.testimony import Testimony, Witness
-from nestmate_protocol.signals.trail import Able, Trail
+from nestmate_protocol.signals.trail import Trail
 from nestmate_protocol.signals.turnout import Turnout
 from nestmate_protocol.signals.upshots import (
     UPSHOTS,
@@ -83,41 +83,8 @@ _LIES: Final = frozenset({Fault.BAD_FIELD, Fault.NOT_ENTITLED, Fault.UNKNOWN_KIN
 _LIE: Final = Reject(Fault.BROKEN_CHAIN, strike=True)
 
 
-class Reader(Protocol):
-    """What is on disk, in key order."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value under a key."""
-        ...
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All pairs whose key starts with ``prefix``."""
-        ...
-
-
-def _nobody(_: str, __: Moment) -> tuple[Address, ...]:
-    return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What a board is given from outside.
-
-    ``trust`` in an agent is 0..1, 0 for blocked; ``able`` names the others who are
-    known to have a skill; ``entropy`` gives so many random bytes; ``whose`` says for
-    whom a device key speaks, if that is known.
-    """
-
-    entropy: Callable[[int], bytes]
-    reader: Reader
-    trust: Callable[[Address], float]
-    able: Able = _nobody
-    rule: Rule = RULE
-    whose: Whose = nobody
-
-
 class Board:
-    """Everything one node does about signals and claims; ``liars`` takes hearsay."""
+    """Everything one node does about signals; ``liars`` and ``retired`` hear peers."""
 
     def __init__(
         self,
@@ -129,8 +96,7 @@ class Board:
     ) -> None:
         """``incarnation`` is 16 fresh bytes per boot."""
         self._me, self._network = me, network
-        self._reader, self._trust = outside.reader, outside.trust
-        rule = outside.rule
+        self._reader, self._trust, rule = outside.reader, outside.trust, outside.rule
         self._pen = pen = Pen(me, network, device, incarnation)
         self._field = field = Field(me, rule, outside.trust)
         self._speeds = speeds = Speeds(rule)
@@ -145,6 +111,7 @@ class Board:
         self._worker = worker = Worker(pen, rule)
         self._rivals = rivals = Rivals(me, rule, worker.spent)
         self._orphans = Orphans(pen, field, worker, rivals, speeds=speeds, rule=rule)
+        self.retired = Retired(me, field, self._issuer)
         self._dependence = Dependence(pen, field, self._issuer, worker)
         judge = Judge(
             me,
@@ -259,7 +226,7 @@ class Board:
         that has just begun to offer them.
         """
         told, ageing = self._orphans.greeting(now), self._speeds.ageing_seconds
-        parts = self._field, self._emitter, self._me
+        parts = self._field, self._emitter, self._me, to
         for cell in calls(*parts, now, ageing=ageing, skills=skills):
             if len(told) < FRAME_RECORDS_MAX:
                 told.append((cell.data, now.mono_ms - cell.sent_ms))

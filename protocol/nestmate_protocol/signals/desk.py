@@ -213,7 +213,9 @@ class Desk:
             missing = parts.issuer.stock.missing(own) if own.waits else ()
             me = parts.pen.me
             return own_view(own, me, cell, ageing, now, missing=missing)
-        if cell is not None:
+        if cell is not None and (
+            cell.life.stage != Stage.OPEN or not cell.is_gone(now)
+        ):
             left = parts.field.credits.left(cell.signal.issuer, now.mono_ms)
             return sensed_view(cell, claim, left, ageing, now)
         if claim is not None:

@@ -18,12 +18,13 @@ from nestmate_protocol.signals.upshots import Step
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """One record; without ``told`` it is for the topic of the skill."""
+    """One record for some agents, and with ``wide`` for the topic of the skill."""
 
     skill: str
     data: bytes
-    told: tuple[Address, ...] | None
+    told: tuple[Address, ...]
     since_ms: int
+    wide: bool = False
 
 
 class Digest:
@@ -37,9 +38,16 @@ class Digest:
     def __repr__(self) -> str:
         return f"<Digest of {len(self._news)}>"
 
-    def tell_topic(self, task: TaskId, skill: str, data: bytes, now: Moment) -> None:
-        """Say something of a task to everybody on its topic, soon."""
-        self._put(task, _News(skill, data, None, now.mono_ms))
+    def tell_topic(
+        self,
+        task: TaskId,
+        skill: str,
+        data: bytes,
+        others: Iterable[Address],
+        now: Moment,
+    ) -> None:
+        """Say something of a task to its topic, and to others who heard of it, soon."""
+        self._put(task, _News(skill, data, tuple(others), now.mono_ms, wide=True))
 
     def tell(
         self,
@@ -64,10 +72,9 @@ class Digest:
         steps: list[Step] = []
         for news in waiting.values():
             age_ms = now.mono_ms - news.since_ms
-            if news.told is None:
+            if news.wide:
                 steps.append(ToTopic(news.skill, news.data, age_ms, urgent=False))
-            else:
-                steps += [ToAgent(agent, news.data, age_ms) for agent in news.told]
+            steps += [ToAgent(agent, news.data, age_ms) for agent in news.told]
         return steps
 
     def next_wakeup(self) -> int | None:

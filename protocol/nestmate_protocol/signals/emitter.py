@@ -20,6 +20,7 @@ from nestmate_protocol.limits import (
     TASK_INLINE_BODY_BYTES_MAX,
 )
 from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.asking import remember
 from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.levels import (
     ALERT,
@@ -49,10 +50,13 @@ _OPEN_MS_MAX: Final = SIGNAL_TTL_SECONDS_MAX * 1_000
 class Audience:
     """Who was told of a task: some agents in this order, or the whole topic.
 
-    ``told`` holds those told of the generation that is open, ``said`` counts how often.
+    ``told`` holds those told of the generation that is open, ``greeted`` those among
+    them who heard it when they came by and need not be on its topic; ``said`` counts
+    how often it was said.
     """
 
     told: dict[bytes, Address] = field(default_factory=dict)
+    greeted: dict[bytes, Address] = field(default_factory=dict)
     wide: bool = False
     said: int = 0
 
@@ -136,7 +140,9 @@ class Emitter:
     def greeted(self, task: TaskId, agent: Address) -> None:
         """One more agent was told of a task, if it is one we call for."""
         if task.raw in self._voices:
-            self._audiences[task.raw].told[agent.raw] = agent
+            audience = self._audiences[task.raw]
+            audience.told[agent.raw] = agent
+            remember(audience.greeted, agent.raw, agent)
 
     def calls(self, task: TaskId) -> bool:
         """Whether this agent calls for a task."""

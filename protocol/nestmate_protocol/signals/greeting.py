@@ -3,7 +3,8 @@
 Our own, all of them; those who hear them so are counted among those who were told, and
 will hear of their end. Of others' calls only those that came here over their topics,
 where their ends will come too: what is told further from one to the next outlives its
-end, for nobody knows whom to tell of that. Nobody's tasks are told beyond the pace that
+end, for nobody knows whom to tell of that. And to an issuer its own calls: it answers
+those that are over. Nobody's tasks are told beyond the pace that
 would let them in. This file knows neither workers nor what they say.
 """
 
@@ -20,6 +21,7 @@ def calls(
     field: Field,
     emitter: Emitter,
     me: Address,
+    to: Address,
     now: Moment,
     *,
     ageing: float,
@@ -27,13 +29,14 @@ def calls(
 ) -> list[Cell]:
     """Open tasks in the order in which they matter: ours, then the strongest.
 
-    ``ageing`` is A in seconds; ``skills`` are all that matter, or all there are.
+    They are for the agent ``to``; ``ageing`` is A in seconds; ``skills`` are all that
+    matter, or all there are.
     """
     cells = [
         (cell.signal.issuer != me, -cell.strength(now.mono_ms, ageing), cell)
         for cell in field
         if cell.life.stage == Stage.OPEN
-        and (cell.wide or emitter.calls(cell.task))
+        and (cell.wide or cell.signal.issuer == to or emitter.calls(cell.task))
         and not cell.is_gone(now)
         and (skills is None or cell.signal.skill in skills)
     ]

@@ -167,7 +167,7 @@ class Issuer:
         own = self.tasks.get(claim.task.raw)
         seen = claim.generation
         if own is None or not (_is_open(own, seen) or went_on(own, seen)):
-            return self._answer(claim.task, claim.worker, claim.generation, now)
+            return self.answer(claim.task, claim.worker, claim.generation, now)
         if had_another(self.tasks, own, claim.worker):
             over = self._pen.sign(Cancel(own.task, seen))
             return [ToAgent(claim.worker, over.data)]
@@ -218,7 +218,7 @@ class Issuer:
             run = replace(self._runs[own.task.raw], estimate_ms=0, renewal=beat.n)
             return self._give(own, beat.worker, run, now)
         if own is None or not _holds(own, beat.worker, beat.generation):
-            return self._answer(beat.task, beat.worker, beat.generation, now)
+            return self.answer(beat.task, beat.worker, beat.generation, now)
         run = self._runs[beat.task.raw]
         if beat.n <= run.renewal:
             return []
@@ -237,7 +237,7 @@ class Issuer:
         own, worker = self.tasks.get(result.task.raw), result.worker
         held = own is not None and _holds(own, worker, result.generation)
         if own is None or not (held or went_on(own, result.generation)):
-            return self._answer(result.task, worker, result.generation, now)
+            return self.answer(result.task, worker, result.generation, now)
         if result.result is None:
             run = replace(self._runs[result.task.raw], estimate_ms=0, renewal=0)
             own = replace(own, generation=result.generation, granted_ms=0)
@@ -274,7 +274,7 @@ class Issuer:
         if own is not None and went_on(own, release.generation):
             own = replace(own, generation=release.generation, holder=release.worker)
         elif own is None or not _holds(own, release.worker, release.generation):
-            return self._answer(release.task, release.worker, release.generation, now)
+            return self.answer(release.task, release.worker, release.generation, now)
         verb = "failed" if release.failed else "released"
         reason = plain(f"{verb}: {release.reason}")[:REASON_CHARS_MAX]
         own = replace(own, partial=release.partial or own.partial)
@@ -335,16 +335,16 @@ class Issuer:
             steps.append(ToAgent(holder, cancel))
         if audience.wide:
             steps.append(ToTopic(own.order.skill, cancel, 0, urgent=True))
-        else:
-            others = [agent for agent in audience.told.values() if agent != holder]
-            steps += [ToAgent(agent, cancel) for agent in others]
+        those = audience.greeted if audience.wide else audience.told
+        others = [agent for agent in those.values() if agent != holder]
+        steps += [ToAgent(agent, cancel) for agent in others]
         return [
             *steps,
             task_event("task.cancelled", own, self._pen.me),
             Over(own.task),
         ]
 
-    def _answer(
+    def answer(
         self, task: TaskId, worker: Address, generation: int, now: Moment
     ) -> list[Step]:
         """The truth for a worker that was too late, or asks what it was told before."""
@@ -459,7 +459,7 @@ def _retire(
     """Let those who heard the call know by and by that it is answered."""
     skill, audience = own.order.skill, emitter.audience(own.task)
     if audience.wide:
-        digest.tell_topic(own.task, skill, news, now)
+        digest.tell_topic(own.task, skill, news, audience.greeted.values(), now)
     else:
         others = [agent for agent in audience.told.values() if agent != own.holder]
         digest.tell(own.task, skill, news, others, now)

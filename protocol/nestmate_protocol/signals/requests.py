@@ -167,6 +167,7 @@ class TaskView:
     ``detail`` is there where one task was asked for.
     ``urgency_paid`` is what counts of ``urgency`` here, as far as the issuer's credit
     goes; ``credit`` is what it has left, in mean signals, None for our own tasks.
+    ``called_seconds`` is how old the latest call of its issuer is that was heard here.
     """
 
     task: TaskId
@@ -188,6 +189,7 @@ class TaskView:
     credit: float | None = None
     inputs: tuple[InputView, ...] = ()
     parent: TaskId | None = None
+    called_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

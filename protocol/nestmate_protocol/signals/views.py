@@ -76,6 +76,7 @@ def sensed_view(
         urgency_paid=urgency_share(cell.urgency_code),
         credit=credit,
         inputs=tuple(InputView(each, None) for each in cell.signal.inputs),
+        called_seconds=_called(cell, now),
     )
 
 
@@ -110,6 +111,7 @@ def own_view(
             InputView(source.task, source not in missing) for source in order.inputs
         ),
         parent=order.parent.task if order.parent else None,
+        called_seconds=_called(cell, now) if cell else 0.0,
     )
 
 
@@ -157,6 +159,10 @@ def held_view(claim: HeldClaim) -> TaskView:
 def _waits_for(missing: tuple[Source, ...]) -> str:
     names = ", ".join(source.task.short for source in missing)
     return f"it waits for the result{'s' if len(missing) > 1 else ''} of {names}"
+
+
+def _called(cell: Cell, now: Moment) -> float:
+    return max(0, now.mono_ms - cell.sent_ms) / 1_000
 
 
 def _strength(cell: Cell, ageing: float, now: Moment) -> float:

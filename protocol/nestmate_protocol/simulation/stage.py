@@ -8,6 +8,7 @@ other, nobody honest shut out, nothing grown without a bound.
 
 import traceback
 from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -18,12 +19,19 @@ from nestmate_protocol.effects import Effect
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.friends.requests import ContactViews, ListContacts
 from nestmate_protocol.ids import Address, PeerId, TaskId
-from nestmate_protocol.signals.requests import DepositTask, TaskStatus
+from nestmate_protocol.signals.requests import (
+    DepositTask,
+    ListSignals,
+    TaskStatus,
+    TaskViews,
+)
 from nestmate_protocol.simulation.agents import Depositor, Line, Newcomer, Worker
 from nestmate_protocol.simulation.cast import NETWORK, Cast, MakeCore
 from nestmate_protocol.simulation.checkers import (
+    FINAL,
     Ledger,
     Register,
+    TaskStory,
     doubles,
     promised,
     unfinished,
@@ -296,6 +304,11 @@ class Stage:
             else:
                 self._introduce(world.nodes[host], world.nodes[guest])
         world.run(ANSWER_MS)
+        if ledger.nothing_breaks:
+            for node in self._honest:
+                told = partial(_is_honest_list, ledger.stories, complain, node)
+                Line(world, node).ask(ListSignals(), told)
+            world.run(WATCH_MS)
         self._check_bounds()
         if not world.complaints and len(self._honest) <= JOIN_BY_INVITE_MAX:
             self._tempt()
@@ -366,6 +379,20 @@ class Stage:
             trouble=self._trouble.lines,
             last_events=world.timeline.last_events(),
         )
+
+
+def _is_honest_list(
+    stories: Mapping[TaskId, TaskStory],
+    complain: Callable[[str], None],
+    node: Node,
+    response: object,
+) -> None:
+    """Nobody may list a task as open long after the end of it."""
+    listed = response.tasks if isinstance(response, TaskViews) else ()
+    for view in listed:
+        last = stories[view.task].last
+        if last is not None and last.status in FINAL:
+            complain(f"{node.name} lists {view.task.short}, which is {last.status}")
 
 
 def _task(dice: Dice, number: int) -> DepositTask:

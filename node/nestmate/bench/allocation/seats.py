@@ -14,8 +14,9 @@ from typing import Final
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, NetworkId
 from nestmate_protocol.keys import SEED_BYTES, SigningKey
-from nestmate_protocol.signals.board import Board, Outside
+from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.outcomes import Outcome
+from nestmate_protocol.signals.outside import Outside
 from nestmate_protocol.signals.parameters import RULE, Rule
 from nestmate_protocol.signals.requests import SignalsRequest
 from nestmate_protocol.simulation.dice import Dice

@@ -176,4 +176,5 @@ def show_task(view: core.TaskView) -> Task:
             TaskInput(task=each.task.text, here=each.is_here) for each in view.inputs
         ],
         parent=view.parent.text if view.parent else None,
+        called_seconds=view.called_seconds,
     )
