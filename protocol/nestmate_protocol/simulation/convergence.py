@@ -33,6 +33,9 @@ class Twin(Protocol):
     def take(self, op: Op) -> None:
         """Take in one op, maybe before those it rests on; twice is once."""
 
+    def restart(self) -> None:
+        """Begin anew from what is on disk; what waits for others is lost."""
+
     def seen(self) -> "Seen":
         """What all ops taken so far come to."""
 
@@ -165,13 +168,19 @@ def follow(story: History, twin: Twin, every: int = 1) -> str:
     """Lead a twin through a history in another order; a sentence on where it strays.
 
     Ops come in any order, some of them twice; after each ``every`` of them, and at the
-    end, twin and specification must see the same.
+    end, twin and specification must see the same. Once it is restarted, and told again
+    all that it took in before.
     """
     dice = Dice(story.seed).fork("delivery")
     taken: dict[RecordId, Op] = {}
+    restarts = dice.below(len(story.ops))
     for count, op in enumerate(_delivered(story, dice), start=1):
         twin.take(op)
         taken[op.id] = op
+        if count == restarts:
+            twin.restart()
+            for each in taken.values():
+                twin.take(each)
         if count % every == 0 or len(taken) == len(story.ops):
             found = difference(seen_in(state(story.space, taken)), twin.seen())
             if found:

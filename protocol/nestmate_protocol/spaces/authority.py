@@ -244,7 +244,8 @@ class Authority:
 
         What passes, what passing revocations name as kept, whether they count or not,
         and all that these rest on. Offering only what is valid is not enough: a replica
-        that lacks a void op cannot tell what a revocation keeps.
+        that lacks a void op cannot tell what a revocation keeps. Of the ephemeral lane,
+        where nothing comes before anything, what passes is enough.
         """
         named = [
             head
@@ -252,6 +253,7 @@ class Authority:
             if op.id in self.passing
             for revocation in filter(None, map(revocation_in, op.mutations or ()))
             for head in revocation.heads
+            if head in self.ops and self.ops[head].place.lane is not Lane.EPHEMERAL
         ]
         return closure([*self.passing, *named], self.ops)
 

@@ -19,6 +19,7 @@ from nestmate_protocol.spaces.engine.changes import (
     Ungranted,
 )
 from nestmate_protocol.spaces.engine.deeds import Deed, Holding, Spot
+from nestmate_protocol.spaces.engine.needs import Needs
 from nestmate_protocol.spaces.engine.rows import Rows
 from nestmate_protocol.spaces.ops import Dot, Lane
 
@@ -45,6 +46,8 @@ class Standing:
         self._authority = authority
         self._telling = telling
         self._heads: dict[tuple[int, bytes], dict[bytes, Spot]] = {}
+        self._needs = Needs(chains, authority)
+        self._unsettled: dict[bytes, Chain] = {}
         self.offered = [0, 0, 0]
 
     def __repr__(self) -> str:
@@ -60,6 +63,8 @@ class Standing:
     ) -> None:
         """A new op at the end of a branch: offer it, or keep it in quarantine."""
         seq = link.seq
+        if not chain.lane:
+            self._needs.note(link.id, passes=passes)
         if self._authority.cuts_naming(link.id):
             spot = Spot(chain.lane, chain.author, branch.number, seq)
             self._heads.setdefault((chain.lane, chain.author), {})[link.id] = spot
@@ -77,11 +82,20 @@ class Standing:
         return self._chains.chain(spot.lane, spot.author)
 
     def settle(self, chain: Chain, now_ms: int) -> None:
-        """Offer what is to be offered of a chain, and nothing else."""
+        """Offer what is to be offered of a chain, and of those it rests on."""
+        self._unsettled[chain.key] = chain
+        while self._unsettled:
+            self._settle(self._unsettled.popitem()[1], now_ms)
+
+    def _settle(self, chain: Chain, now_ms: int) -> None:
         named: dict[int, int] = {}
-        for head, spot in self._heads.get((chain.lane, chain.author), {}).items():
-            if self._authority.is_named(head):
-                named[spot.branch] = max(named.get(spot.branch, 0), spot.seq + 1)
+        spots = [
+            spot
+            for head, spot in self._heads.get((chain.lane, chain.author), {}).items()
+            if self._authority.is_named(head)
+        ]
+        for spot in spots if chain.lane else [*spots, *self._needs.carriers_on(chain)]:
+            named[spot.branch] = max(named.get(spot.branch, 0), spot.seq + 1)
         for branch in reversed(chain.branches):
             end = max(branch.top, branch.first, named.get(branch.number, 0))
             if end > branch.first or branch.offered > branch.first:
@@ -119,11 +133,16 @@ class Standing:
             self._rows.delete(row)
             self.offered[lane] -= 1
         self._telling.offers.append(Offer(_LANES[lane], key, entered))
+        resting = self._needs.count(link.cap, 1 if entered else -1)
+        if resting is not None:
+            self._unsettled[resting.key] = resting
 
     def judge_first(self, holding: Holding) -> None:
         """Judge a holding after a restart; what follows from it is on disk."""
         self._authority.judge(holding)
         self._flipped(holding, was_alive=holding.alive, had={})
+        if not holding.deed.passing:
+            self._needs.begin(holding)
 
     def review(self, again: Iterable[Holding], now_ms: int) -> list[Flip]:
         """Judge holdings anew, and whatever follows from it.
@@ -153,6 +172,7 @@ class Standing:
                 deed = self._deed_of(flip)
                 if deed is not None:
                     deed.passing = flip.passes
+                    self._needs.note(deed.id, passes=flip.passes)
                     for each in self._authority.hanging_on(deed):
                         forced.add(each.dot)
                         heappush(heap, (len(each.line), each.dot))
@@ -164,6 +184,7 @@ class Standing:
                     heappush(heap, (len(child.line), child.dot))
         for chain in unsettled.values():
             self._lower_tops(chain)
+        for chain in unsettled.values():
             self.settle(chain, now_ms)
         return flips
 
