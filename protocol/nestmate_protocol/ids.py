@@ -5,6 +5,9 @@ whose checksum catches any mistyped character. Only peer ids keep the text form 
 their own world, libp2p's. This file knows nothing of how identifiers come about.
 """
 
+from base64 import b32encode
+from collections.abc import Iterable
+from functools import cache
 from typing import ClassVar, Final, Self
 
 from nestmate_protocol.errors import LocalError
@@ -13,6 +16,10 @@ ID_BYTES: Final = 32
 SHORT_CHARS: Final = 8
 
 _CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_TO_VALUES: Final = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bytes(range(32))
+)
+_TO_CHARSET: Final = bytes.maketrans(bytes(range(32)), _CHARSET.encode())
 _BECH32M: Final = 0x2BC830A3
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM_CHARS: Final = 6
@@ -130,15 +137,23 @@ class PeerId(Identifier):
         return cls(raw[len(_ED25519_MULTIHASH) :])
 
 
-def _polymod(values: list[int]) -> int:
-    check = 1
+def _polymod(values: Iterable[int], check: int = 1) -> int:
     for value in values:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for bit, generator in enumerate(_GENERATOR):
-            if top >> bit & 1:
-                check ^= generator
+        check = (check & 0x1FFFFFF) << 5 ^ value ^ _FALLEN_OUT[check >> 25]
     return check
+
+
+def _fallen_out(top: int) -> int:
+    """What five bits that leave the checksum at its top put back into it."""
+    check = 0
+    for bit, generator in enumerate(_GENERATOR):
+        if top >> bit & 1:
+            check ^= generator
+    return check
+
+
+# An event spells two or three identifiers, so this is worth a table.
+_FALLEN_OUT: Final = tuple(_fallen_out(top) for top in range(32))
 
 
 def _expand(prefix: str) -> list[int]:
@@ -146,11 +161,15 @@ def _expand(prefix: str) -> list[int]:
 
 
 def _bech32m_encode(prefix: str, raw: bytes) -> str:
-    bits = int.from_bytes(raw) << 4  # 256 bits and 4 of padding make 52 characters
-    data = [bits >> shift & 31 for shift in range(255, -1, -5)]
-    check = _polymod(_expand(prefix) + data + [0] * _CHECKSUM_CHARS) ^ _BECH32M
-    data += [check >> 5 * (5 - i) & 31 for i in range(_CHECKSUM_CHARS)]
-    return prefix + "1" + "".join(_CHARSET[value] for value in data)
+    data = b32encode(raw).rstrip(b"=").translate(_TO_VALUES)
+    check = _polymod(data + bytes(_CHECKSUM_CHARS), _polymod_of(prefix)) ^ _BECH32M
+    data += bytes(check >> shift & 31 for shift in range(25, -1, -5))
+    return f"{prefix}1{data.translate(_TO_CHARSET).decode()}"
+
+
+@cache
+def _polymod_of(prefix: str) -> int:
+    return _polymod(_expand(prefix))
 
 
 def _bech32m_decode(prefix: str, text: str) -> bytes:
