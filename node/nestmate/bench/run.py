@@ -34,6 +34,9 @@ BENCHES: Final = {
         "records signed and written so that they outlive a power cut",
         "nestmate.bench.durable",
     ),
+    "events": Entry(
+        "events recorded, and read again from the store", "nestmate.bench.events"
+    ),
     "simulation": Entry(
         "a thousand nodes that hear twenty signals", "nestmate.bench.simulation"
     ),

@@ -25,7 +25,7 @@ class CursorList(Request, frozen=True):
 
 
 class CursorSet(Request, frozen=True):
-    """Make a cursor, or change one; what is left out stays as it is."""
+    """Make a cursor, or change one; its filters are replaced if any is given."""
 
     cursor: CursorName
     seq: Annotated[

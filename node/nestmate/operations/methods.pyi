@@ -39,7 +39,7 @@ class EventCursorMethods:
         path: str = "",
         author: str = "",
     ) -> Cursor:
-        """Make a named place in the feed of events, or move one."""
+        """Make a named place in the feed, move it, or give it other filters."""
 
     def rm(self, cursor: str) -> Done:
         """Forget a cursor and its dead letters."""

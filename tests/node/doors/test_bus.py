@@ -87,6 +87,14 @@ async def test_a_cursor_keeps_its_filters_and_passes_over_the_rest(
     assert await read(path="in/2") == ([], 4)
 
 
+async def test_filters_of_a_cursor_are_replaced_together_or_stay(ask):
+    await ask("event.cursor.set", cursor="c", kinds=["space.*"], space="s", path="in")
+    kept = await ask("event.cursor.set", cursor="c")
+    assert (kept.kinds, kept.space, kept.path) == (["space.*"], "s", "in")
+    other = await ask("event.cursor.set", cursor="c", kinds=["task.*"])
+    assert (other.kinds, other.space, other.path) == (["task.*"], "", "")
+
+
 async def test_an_ack_moves_a_cursor_forth_only_and_setting_it_moves_it_back(
     fake_node, ask, read
 ):

@@ -5,6 +5,7 @@ import time
 import msgspec
 
 from nestmate.node import cursors as kept
+from nestmate.node.filters import Filter
 from nestmate.operations.cursors import (
     Cursor,
     CursorList,
@@ -31,7 +32,7 @@ async def ls(node: Node, _request: CursorList, _caller: Caller) -> Cursors:
 
 
 async def put(node: Node, request: CursorSet, _caller: Caller) -> Cursor:
-    """Make a cursor, or change one; what is left out stays as it is."""
+    """Make a cursor, or change one; its filters are replaced if any is given."""
     author = await author_of(node, request.author)
     for seq in (request.seq, request.start):
         check_told(node, seq or 0)
@@ -51,13 +52,9 @@ def _changed(node: Node, request: CursorSet, author: str) -> kept.Cursor:
     if name in node.cursors:
         old = node.cursors.get(name)
     seq = old.seq if request.seq is None else request.seq
-    wanted = msgspec.structs.replace(
-        old.filter,
-        kinds=request.kinds or old.filter.kinds,
-        space=request.space or old.filter.space,
-        path=request.path or old.filter.path,
-        author=author or old.filter.author,
-    )
+    wanted = Filter(request.kinds, request.space, request.path, author)
+    if wanted == Filter():
+        wanted = old.filter
     moved_ms = now_ms if seq != old.seq else old.moved_ms
     return kept.Cursor(name, seq, old.made_ms, moved_ms, wanted)
 
