@@ -12,6 +12,7 @@ import {
 import {
   LOG_KINDS, networkId, openRecord, publicOf, sha256, signRecord, verifiesAsLibsodium
 } from './records.mjs'
+import { contradict, openHearsay } from './hearsay.mjs'
 import { Names, skillKey } from './names.mjs'
 import { bytesOf, peerText, textOf } from './texts.mjs'
 
@@ -133,6 +134,23 @@ function checkDerivation ({ rotate, retire, inception, card }) {
   return hex(derived(phrase, 'recovery')).slice(0, 8)
 }
 
+async function checkHearsay ({ network, heads, witnesses, refused }) {
+  const within = unhex(network)
+  const told = (await openHearsay(unhex(heads.hex), within)).heads
+  const shown = told.map(head => [hex(head.key), hex(head.incarnation), head.seq, hex(head.id)])
+  must(JSON.stringify(shown) === JSON.stringify(heads.heads), 'other heads')
+  for (const each of witnesses) {
+    const found = (await openHearsay(unhex(each.hex), within)).witnesses
+    must(found.map(record => hex(record.id)).join() === each.ids.join(), `${each.why}: ids`)
+    const proves = found.length === 2 && contradict(...found)
+    must(proves === each.proves, `${each.why}: ${proves}`)
+  }
+  for (const each of refused) {
+    await mustRefuse(each.why, () => openHearsay(unhex(each.hex), within))
+  }
+  return `${witnesses.length} proofs or none, ${refused.length} refused`
+}
+
 // The examples in the pages 03 and 10 that no file holds.
 function checkExamples () {
   const main = networkId('main')
@@ -152,10 +170,11 @@ function checkExamples () {
 
 const names = readdirSync(FOLDER).filter(name => name.endsWith('.json')).sort()
 const all = Object.fromEntries(names.map(name => [name.slice(0, -'.json'.length), read(name)]))
-const { cbor, ed25519_speccheck: speccheck, ...records } = all
+const { cbor, ed25519_speccheck: speccheck, hearsay, ...records } = all
 
 await attempt('cbor', () => checkEncoding(cbor))
 await attempt('ed25519_speccheck', () => checkSignatures(speccheck))
+await attempt('hearsay', () => checkHearsay(hearsay))
 for (const [name, vector] of Object.entries(records)) {
   await attempt(name, () => checkRecord(vector))
   await attempt(`${name}, changed`, () => checkMutants(vector))
