@@ -61,6 +61,7 @@ class Kind(StrEnum):
     FETCH = "fetch"
     RESULT = "result"
     OP = "op"
+    VOTE = "vote"
 
 
 IDENTITY_KINDS: Final = (Kind.INCEPTION, Kind.ROTATE, Kind.DEVICE, Kind.RETIRE)

@@ -171,7 +171,17 @@ class Town:
             self.air.remove(first)
             _, _, sender, agent, data, age_ms, straight = first
             record = open_record(data, NETWORK)
-            self.deliver(agent, record, sender.name, age_ms, straight=straight)
+            author = self.author(record)
+            straight = straight and author is sender
+            self.deliver(agent, record, author.name, age_ms, straight=straight)
+
+    def author(self, record: Record) -> Agent:
+        """Whose record this is; others may pass it on."""
+        return next(
+            agent
+            for agent in self.agents.values()
+            if key_of(agent.name).public == record.author
+        )
 
     def deliver(
         self,

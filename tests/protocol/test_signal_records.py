@@ -1,5 +1,5 @@
-"""The twelve record kinds of signals: what they hold goes out and comes back the same,
-and whatever else comes in is refused as the fault of its author.
+"""The thirteen kinds of records of signals: what they hold goes out and comes back the
+same, and whatever else comes in is refused as the fault of its author.
 """
 
 import importlib.util
@@ -21,7 +21,14 @@ from nestmate_protocol.limits import (
     URGENCY_CODE_MAX,
 )
 from nestmate_protocol.records import Kind
-from nestmate_protocol.signals import claims, levels, records, results, testimony
+from nestmate_protocol.signals import (
+    claims,
+    levels,
+    records,
+    results,
+    testimony,
+    votes,
+)
 from nestmate_protocol.signals.records import Link, TaskClass, is_skill_name, task_id
 
 PATH = Path(__file__).parent.parent / "vectors" / "kinds_signals.py"
@@ -42,6 +49,7 @@ BODIES = {
     Kind.TESTIMONY: testimony.Testimony,
     Kind.FETCH: results.Fetch,
     Kind.RESULT: results.Result,
+    Kind.VOTE: votes.Vote,
 }
 RECORDS = {name: make()[2] for name, make in story.VECTORS.items()}
 WRONG = st.one_of(

@@ -12,14 +12,18 @@ from nestmate_protocol import records
 from nestmate_protocol.core import Core
 from nestmate_protocol.effects import Save
 from nestmate_protocol.friends.contacts import Contacts
+from nestmate_protocol.signals.clerk import Clerk
+from nestmate_protocol.signals.council import Council
 from nestmate_protocol.signals.credit import Credits
 from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.liars import Liars
 from nestmate_protocol.signals.orphans import Orphans
 from nestmate_protocol.signals.outcomes import ToNeighbours
+from nestmate_protocol.signals.polls import Polls
 from nestmate_protocol.signals.requests import TaskStatus
 from nestmate_protocol.signals.stock import Stock
+from nestmate_protocol.signals.votes import Decision
 from nestmate_protocol.simulation import agents, run
 
 SEEDS_MAX = 40
@@ -112,6 +116,34 @@ class IgnoresRivals(Orphans):
 
     def heard(self, word, heard, now):
         return []
+
+
+class VotesForAll(Council):
+    """Votes for everybody who asks, in the same round."""
+
+    def _asked(self, task, worker, now):
+        ballot = self.clerk.ballot(task, now)
+        if ballot is None or ballot.over:
+            return []
+        mine = replace(ballot, voted=ballot.round, holder=worker)
+        return self._vote(mine, now)
+
+
+class NeedsOneVote(Polls):
+    """Takes one vote for a decision."""
+
+    def decision(self, task):
+        votes = [v for v in self._votes.get(task.raw, {}).values() if v[0].holder]
+        last = max(votes, key=lambda v: v[0].generation, default=None)
+        return last and Decision(last[0].generation, last[0].holder, (last[1],))
+
+
+class ForgetsItsVote(Clerk):
+    """Knows what it voted until the next restart."""
+
+    def keep(self, ballot):
+        super().keep(ballot)
+        return Save(())
 
 
 class MissesNothing(Stock):
@@ -238,6 +270,39 @@ def with_digest(*parts):
     return core
 
 
+def with_council(kind):
+    """A core that votes in its own way."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board._council.__class__ = kind
+        return core
+
+    return make
+
+
+def with_clerk(kind):
+    """A core that remembers votes in its own way."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board._clerk.__class__ = kind
+        return core
+
+    return make
+
+
+def with_polls(kind):
+    """A core that counts votes in its own way."""
+
+    def make(*parts):
+        core = Core(*parts)
+        core._board._clerk.polls.__class__ = kind
+        return core
+
+    return make
+
+
 def with_stock(*parts):
     core = Core(*parts)
     core._board._issuer.stock.__class__ = MissesNothing
@@ -290,6 +355,18 @@ def test_workers_that_settle_without_care_are_found(
     figure, orphans, scenario, sentence
 ):
     must_be_found(figure, with_orphans(orphans), scenario, sentence)
+
+
+@pytest.mark.parametrize(
+    ("make_core", "sentence"),
+    [
+        (with_council(VotesForAll), "votes twice"),
+        (with_clerk(ForgetsItsVote), "votes twice"),
+        (with_polls(NeedsOneVote), "without two votes"),
+    ],
+)
+def test_delegates_that_break_a_rule_are_found(figure, make_core, sentence):
+    must_be_found(figure, make_core, "delegates", sentence)
 
 
 def test_a_core_that_shows_before_it_saves_is_found(figure):

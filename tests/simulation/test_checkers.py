@@ -21,12 +21,12 @@ from nestmate_protocol.signals.requests import (
 from nestmate_protocol.simulation.cast import NETWORK
 from nestmate_protocol.simulation.checkers import (
     Ledger,
-    Register,
     doubles,
     unfinished,
 )
 from nestmate_protocol.simulation.gossip import Opener
 from nestmate_protocol.simulation.growth import crowded
+from nestmate_protocol.simulation.register import Register
 
 TASK = TaskId(b"t" * 32)
 RESULT = b"result"

@@ -21,9 +21,9 @@ from nestmate_protocol.signals.claims import (
 )
 from nestmate_protocol.signals.records import Deposit, Link, Signal, TaskClass
 from nestmate_protocol.simulation.cast import NETWORK, Cast, make_identity
-from nestmate_protocol.simulation.checkers import Register
 from nestmate_protocol.simulation.growth import crowded
 from nestmate_protocol.simulation.hostile import Loot
+from nestmate_protocol.simulation.register import Register
 from nestmate_protocol.simulation.world import World
 
 RECORDS = 1_440

@@ -1,8 +1,9 @@
-"""Golden vectors of the twelve kinds that carry a task from its call to its receipt.
+"""Golden vectors of the thirteen kinds that carry a task from its call to its receipt.
 
 One story: Ann calls for a translation, Cid says that she needs it too, Bob claims it,
 gets a lease, beats, delivers and gets a receipt. Beside it, Bob gives a task back, Ann
-calls one off and testifies, and another task takes the result. Keys and addresses come
+calls one off and testifies, another task takes the result, and delegates give one away
+while Ann is silent. Keys and addresses come
 from equal bytes, so that any language can make them; signals and deposits also come in
 their shortest form.
 """
@@ -35,6 +36,7 @@ from nestmate_protocol.signals.records import (
 )
 from nestmate_protocol.signals.results import Fetch, Result, Standing
 from nestmate_protocol.signals.testimony import Testimony
+from nestmate_protocol.signals.votes import Vote
 
 NETWORK = NetworkId(b"\x06" * 32)
 ANN, BOB, CID = b"\x11" * 32, b"\x12" * 32, b"\x13" * 32
@@ -204,6 +206,28 @@ def result_withheld() -> Vector:
     return shown(ANN, "Ann does not give it.", body)
 
 
+def signal_delegates() -> Vector:
+    body = shortest()._replace(
+        task_class=TaskClass.EXCLUSIVE,
+        key=b"letter-9",
+        delegates=(ANN_ADDRESS, BOB_ADDRESS, CID_ADDRESS),
+    )
+    comment = "Ann calls for what must not happen twice; two of the three decide."
+    return shown(ANN, comment, body)
+
+
+def vote() -> Vector:
+    body = Vote(task_id(ANN_ADDRESS, b"letter-9"), CID_ADDRESS, 1, 2, BOB_ADDRESS)
+    return shown(CID, "Cid votes for Bob in the second round.", body)
+
+
+def vote_promise() -> Vector:
+    task = task_id(ANN_ADDRESS, b"letter-9")
+    body = Vote(task, CID_ADDRESS, 1, 4, None, 2, BOB_ADDRESS)
+    comment = "Cid votes in no round before the fourth, and last voted in the second."
+    return shown(CID, comment, body)
+
+
 VECTORS = {
     "signal": signal,
     "signal_full": signal_full,
@@ -223,4 +247,7 @@ VECTORS = {
     "fetch": fetch,
     "result": result,
     "result_withheld": result_withheld,
+    "signal_delegates": signal_delegates,
+    "vote": vote,
+    "vote_promise": vote_promise,
 }

@@ -99,6 +99,7 @@ _OPTION_NAMES = {
     ("event.find", "kinds"): "type",
     ("event.cursor.set", "kinds"): "type",
     ("signal.deposit", "inputs"): "input",
+    ("signal.deposit", "delegates"): "delegate",
 }
 
 

@@ -139,6 +139,7 @@ class SignalMethods:
         share: bool = False,
         parent: str = "",
         apart: str = "",
+        delegates: Sequence[str] = (),
     ) -> Deposited:
         """Ask whoever has a skill for help with one task."""
 

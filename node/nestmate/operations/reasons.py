@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from nestmate.operations.fields import Request, Response, TaskText
-from nestmate.operations.signals import Task
+from nestmate.operations.signals import DelegateVote, Task
 
 ProspectText = Literal[
     "ripe",
@@ -232,4 +232,7 @@ class Reasons(Response, frozen=True):
     room: Annotated[bool, Meta(description="Whether this node may hold one more.")]
     lease_seconds_left: Annotated[
         float | None, Meta(description="What is left of our lease, if we hold it.")
+    ]
+    delegates: Annotated[
+        list[DelegateVote], Meta(description="Who votes on it, and how they have.")
     ]

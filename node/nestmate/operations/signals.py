@@ -21,6 +21,7 @@ from nestmate.operations.fields import (
 from nestmate_protocol.limits import (
     APART_BYTES_MAX,
     CARDS_KNOWN_MAX,
+    DELEGATES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_DEFAULT,
     SIGNAL_TTL_SECONDS_DEFAULT,
@@ -125,6 +126,16 @@ class SignalDeposit(Request, frozen=True):
             max_length=APART_BYTES_MAX,
         ),
     ] = ""
+    delegates: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="An agent that votes on who gets an exclusive task, an address "
+            "or a contact's name: two others, with you as the third, or three. Two of "
+            "the three decide, with or without you.",
+            max_length=DELEGATES_MAX,
+            extra={"kind": "texts"},
+        ),
+    ] = ()
 
 
 class Deposited(Response, frozen=True):
@@ -159,6 +170,19 @@ class TaskInput(Response, frozen=True):
     here: Annotated[
         bool | None,
         Meta(description="Whether its result is here; null for others' tasks."),
+    ]
+
+
+class DelegateVote(Response, frozen=True):
+    """A delegate of a task and its last word, as far as it was heard here."""
+
+    delegate: Annotated[str, Meta(description="Who votes (nest1…).")]
+    generation: Annotated[
+        int, Meta(description="Under which fence; 0 if nothing was heard of it.")
+    ]
+    round: Annotated[int, Meta(description="In which round of that.")]
+    holder: Annotated[
+        str | None, Meta(description="For whom (nest1…); null for nobody yet.")
     ]
 
 
@@ -209,6 +233,9 @@ class Task(Response, frozen=True):
             description="Since its issuer's latest call that was heard here; an open "
             "task of others is known to have been open then."
         ),
+    ]
+    delegates: Annotated[
+        list[DelegateVote], Meta(description="Who votes on it, and how they have.")
     ]
 
 

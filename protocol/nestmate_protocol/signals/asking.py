@@ -20,6 +20,7 @@ from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import Signal
 from nestmate_protocol.signals.upshots import Missed, Step, Unanswered
+from nestmate_protocol.signals.votes import voters
 
 REMEMBERED_MAX: Final = 1_024
 _Kept = TypeVar("_Kept")
@@ -37,7 +38,8 @@ class Plan:
 class Want:
     """A claim on its way; ``patient`` ones are repeated until they are answered.
 
-    ``estimate_ms`` is how long the work is thought to take here.
+    ``estimate_ms`` is how long the work is thought to take here. Where ``delegates``
+    decide they are asked, and get the ``call`` along, born at ``called_ms``.
     """
 
     task: TaskId
@@ -50,6 +52,19 @@ class Want:
     setup_ms: int = 0
     repeated: bool = False
     rounds: int = 0
+    delegates: tuple[Address, ...] = ()
+    call: bytes = b""
+    called_ms: int = 0
+
+    def said(self, now: Moment) -> list[Step]:
+        """The claim to whom it is for."""
+        if not self.delegates:
+            return [ToAgent(self.signal.issuer, self.data)]
+        age_ms = now.mono_ms - self.called_ms
+        steps: list[Step] = []
+        for agent in self.delegates:
+            steps += [ToAgent(agent, self.call, age_ms), ToAgent(agent, self.data)]
+        return steps
 
 
 class Asking:
@@ -100,11 +115,14 @@ class Asking:
             estimate_ms=estimate_ms,
             data=data,
             setup_ms=round(1_000 * plan.setup_seconds),
+            delegates=voters(signal),
+            call=cell.data,
+            called_ms=cell.sent_ms,
         )
         self._late.pop(cell.task.raw, None)
         self._wants[cell.task.raw] = want
         self._alarms.set(cell.task.raw, now.mono_ms + self._silent_ms // 2)
-        return [ToAgent(signal.issuer, data)]
+        return want.said(now)
 
     def forget(self, task: TaskId) -> None:
         """Wait for an answer no longer; should a lease come all the same, take it."""
@@ -132,7 +150,7 @@ class Asking:
         del self._late[task.raw]
         self._wants[task.raw] = want
         self._alarms.set(task.raw, now.mono_ms + pause_ms(want.rounds))
-        return [ToAgent(want.signal.issuer, want.data)]
+        return want.said(now)
 
     def told(self, issuer: Address, task: TaskId, life: Life) -> list[Step]:
         """The issuer says how the task stands: it may be another's."""
@@ -141,14 +159,19 @@ class Asking:
             return []
         if not is_over(life, want.generation, self._pen.me.raw):
             return []
-        return [Missed(task, why_over(life))] if self.drop(task) else []
+        return self.denied(task, why_over(life))
+
+    def denied(self, task: TaskId, why: str) -> list[Step]:
+        """Another has it: nothing is waited for any more."""
+        return [Missed(task, why)] if self.drop(task) else []
 
     def agent_up(self, address: Address, now: Moment) -> list[Step]:
         """An issuer can be reached: say at once what it has not answered."""
         steps: list[Step] = []
         for raw, want in self._wants.items():
-            if want.signal.issuer == address and want.asked_ms < now.mono_ms:
-                steps.append(ToAgent(address, want.data))
+            asked = want.delegates or (want.signal.issuer,)
+            if address in asked and want.asked_ms < now.mono_ms:
+                steps += [each for each in want.said(now) if _is_to(each, address)]
                 self._alarms.set(raw, now.mono_ms + self._silent_ms)
         return steps
 
@@ -159,16 +182,21 @@ class Asking:
             want = self._wants[raw]
             if want.repeated:
                 self.attempts[raw] = self._wants.pop(raw)
-                steps.append(Unanswered(want.task, want.signal.issuer))
+                silent = None if want.delegates else want.signal.issuer
+                steps.append(Unanswered(want.task, silent))
             else:
                 self._wants[raw] = replace(want, repeated=True)
                 self._alarms.set(raw, want.asked_ms + self._silent_ms)
-                steps.append(ToAgent(want.signal.issuer, want.data))
+                steps += want.said(now)
         return steps
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due, in monotonic ms."""
         return self._alarms.next()
+
+
+def _is_to(step: Step, agent: Address) -> bool:
+    return isinstance(step, ToAgent) and step.address == agent
 
 
 def is_over(life: Life, generation: int, me: bytes) -> bool:

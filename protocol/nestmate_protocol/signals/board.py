@@ -17,6 +17,7 @@ from nestmate_protocol.ids import Address, NetworkId, TaskId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import FRAME_RECORDS_MAX
 from nestmate_protocol.records import Kind, Record, open_record
+from nestmate_protocol.signals.ballots import BALLOT_PREFIX
 from nestmate_protocol.signals.claims import (
     Beat,
     Cancel,
@@ -27,7 +28,10 @@ from nestmate_protocol.signals.claims import (
     Release,
     Verdict,
 )
+from nestmate_protocol.signals.clerk import Clerk
 from nestmate_protocol.signals.confirmations import Confirmations
+from nestmate_protocol.signals.council import Council
+from nestmate_protocol.signals.delegation import Delegation
 from nestmate_protocol.signals.dependence import Dependence, same
 from nestmate_protocol.signals.desk import Desk, Parts
 from nestmate_protocol.signals.details import Archive
@@ -46,6 +50,7 @@ from nestmate_protocol.signals.orphans import WORDS, Heard, Orphans
 from nestmate_protocol.signals.outcomes import Counts, Outcome, Reject, ToAgent
 from nestmate_protocol.signals.outside import Outside
 from nestmate_protocol.signals.pen import Pen
+from nestmate_protocol.signals.pledges import PLEDGE_PREFIX
 from nestmate_protocol.signals.records import Deposit, Signal
 from nestmate_protocol.signals.requests import Acknowledged, SignalsRequest, TaskStatus
 from nestmate_protocol.signals.response import Speeds
@@ -69,6 +74,7 @@ from nestmate_protocol.signals.upshots import (
     DeclinedError,
     Missed,
     Offered,
+    Over,
     Step,
     Unanswered,
     Upshot,
@@ -112,7 +118,15 @@ class Board:
         self._rivals = rivals = Rivals(me, rule, worker.spent)
         self._orphans = Orphans(pen, field, worker, rivals, speeds=speeds, rule=rule)
         self.retired = Retired(me, field, self._issuer)
+        self._turnout = Turnout()
         self._dependence = Dependence(pen, field, self._issuer, worker)
+        clerk = self._clerk = Clerk(
+            pen, field, rule, own=self._issuer.tasks, trust=outside.trust
+        )
+        council = self._council = Council(pen, field, rule, clerk)
+        self._delegation = Delegation(
+            pen, field, self._issuer, worker, council=council, turnout=self._turnout
+        )
         judge = Judge(
             me,
             speeds,
@@ -123,35 +137,28 @@ class Board:
         )
         self._silence, self._demand = judge.silence, judge.demand
         self._takers = Takers(field, worker, rivals, judge)
-        self._confirmations, self._turnout = Confirmations(), Turnout()
+        self._confirmations = Confirmations()
         explainer = Explainer(field, worker, self._takers, judge)
         archive = Archive(emitter, self._turnout, explainer, speeds, outside.able)
-        self._waking: tuple[Waking, ...] = (
-            self._issuer,
-            self._emitter,
-            self._worker,
-            self._orphans,
-            self._takers,
-            self._confirmations,
-            self._digest,
-            self._witness,
-            self.liars,
-            self._dependence,
-        )
+        doing = (self._issuer, emitter, worker, self._orphans, self._takers)
+        telling = (self._confirmations, self._digest, self._witness, self.liars)
+        deciding = (self._dependence, council)
+        self._waking: tuple[Waking, ...] = (*doing, *telling, *deciding)
         self._sweep_ms: int | None = None
         parts = Parts(
-            pen=self._pen,
-            field=self._field,
-            speeds=self._speeds,
-            emitter=self._emitter,
+            pen=pen,
+            field=field,
+            speeds=speeds,
+            emitter=emitter,
             issuer=self._issuer,
-            worker=self._worker,
+            worker=worker,
             orphans=self._orphans,
             takers=self._takers,
             confirmations=self._confirmations,
             archive=archive,
             liars=self.liars,
             dependence=self._dependence,
+            delegation=self._delegation,
         )
         self._desk = Desk(parts, outside.entropy)
 
@@ -166,8 +173,12 @@ class Board:
         self.liars.recall(self._reader.scan(PROOF_PREFIX))
         recall(self._speeds, (v for _, v in self._reader.scan(SPEED_PREFIX)))
         self._dependence.recall(self._reader.scan)
+        pledges = self._reader.scan(PLEDGE_PREFIX)
+        self._worker.pledges.recall(value for _, value in pledges)
+        ballots = self._reader.scan(BALLOT_PREFIX)
+        steps = self._clerk.recall((value for _, value in ballots), now)
         self._issuer.start(tasks, now)
-        steps = self._worker.start(claims, now)
+        steps += self._worker.start(claims, now)
         self._orphans.start(now)
         return self._settle(steps + self._dependence.start(now), now)
 
@@ -215,6 +226,7 @@ class Board:
         self.liars.greet(now)
         steps = self._worker.agent_up(address, now)
         steps += self._orphans.agent_up(address, now)
+        steps += self._council.agent_up(address, now)
         return self._settle(steps + self._dependence.agent_up(address, now), now)
 
     def greeting(
@@ -276,6 +288,8 @@ class Board:
             step = waiting.pop()
             if isinstance(step, ToAgent) and step.address == self._me:
                 record = open_record(step.record, self._network)
+                if not self._pen.wrote(record):
+                    continue  # another's, which is known here already
                 more = self._admit(record, self._me, step.age_ms, now, straight=True)
                 waiting += reversed(more)
             elif isinstance(step, UPSHOTS):
@@ -293,7 +307,8 @@ class Board:
                 self._dependence.apart.won(task)
                 return self._takers.won(task, now)
             case Unanswered(_, issuer):
-                self._silence.falls(issuer)
+                if issuer is not None:
+                    self._silence.falls(issuer)
                 if elsewhere := self._takers.elsewhere(task, now):
                     return elsewhere
                 if self._orphans.begin(task, now):
@@ -309,6 +324,8 @@ class Board:
                 fence = self._worker.settled.get(task.raw, 0)
                 return self._confirmations.answer(task, Acknowledged(task, fence))
             case _:
+                if isinstance(upshot, Over):
+                    self._council.told(self._me, task, Life(1, Stage.DONE))
                 return self._dependence.told(upshot, now)
 
     def _admit(
@@ -360,6 +377,7 @@ class Board:
             steps.append(sensed_event(cell.task, signal))
         elif cell.record_id == record.id.raw:
             steps += self._orphans.issuer_back(cell.task, signal.generation, now)
+            steps += self._council.called(cell)
         return steps + self._takers.offered(cell.task, now)
 
     def _of_worker(
@@ -370,6 +388,8 @@ class Board:
         same(word.worker, author)
         raw = word.task.raw
         known = self._field.get(word.task) is not None or raw in self._worker.claims
+        if self._clerk.roster(word.task):
+            return self._delegation.heard(word, now)
         if raw not in self._issuer.tasks and (known or not straight):
             return self._orphans.heard(word, heard, now)
         match word:
@@ -422,6 +442,8 @@ class Board:
                     return [Reject(Fault.NOT_ENTITLED, strike=False)]
                 life = Life(cancel.generation, Stage.CANCELLED)
                 return self._told(author, cancel.task, life)
+            case Kind.VOTE:
+                return self._delegation.admit(record, author, now)
             case Kind.TESTIMONY:
                 testimony = Testimony.read(fields)
                 same(testimony.author, author)
@@ -441,7 +463,10 @@ class Board:
             if self._demand.taken(lease.holder, skill):
                 self._takers.reconsider(skill, now, given_up=True)
         steps = self._worker.told(author, lease.task, life, straight=straight)
-        if lease.holder == self._me:
+        entrusted = self._clerk.roster(lease.task)  # who count, and not the issuer
+        if lease.holder == self._me and (
+            not entrusted or lease.task.raw in self._worker.claims
+        ):
             steps += self._worker.leased(author, lease, now)
         return steps
 
@@ -464,4 +489,5 @@ class Board:
         """What an author says of a task goes only as far as it is the issuer."""
         if author != self._me:  # ours may be said to one worker only
             self._field.tell(author, task, life)
-        return self._worker.told(author, task, life)
+        steps = self._council.told(author, task, life)
+        return steps + self._worker.told(author, task, life)

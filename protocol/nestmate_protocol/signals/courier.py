@@ -19,13 +19,17 @@ RETRY_MS_MAX: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One record on its way; from ``until_ms`` on nobody wants it any more."""
+    """One record on its way; from ``until_ms`` on nobody wants it any more.
+
+    ``proof`` are records that go before it each time.
+    """
 
     address: Address
     generation: int
     data: bytes
     until_ms: int
     tries: int = 1
+    proof: tuple[bytes, ...] = ()
 
 
 class Courier:
@@ -49,7 +53,8 @@ class Courier:
         """Say it now, and again until ``drop``."""
         self._parcels[task.raw] = parcel
         self._alarms.set(task.raw, now.mono_ms + pause_ms(parcel.tries))
-        return [ToAgent(parcel.address, parcel.data)]
+        records = (*parcel.proof, parcel.data)
+        return [ToAgent(parcel.address, each) for each in records]
 
     def drop(self, task: TaskId) -> None:
         """It was answered, or matters no more."""

@@ -14,9 +14,10 @@ from typing import assert_never
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.effects import Reply
-from nestmate_protocol.ids import TaskId
+from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     APART_BYTES_MAX,
+    DELEGATES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_MAX,
     LEASE_SECONDS_MIN,
@@ -24,9 +25,11 @@ from nestmate_protocol.limits import (
     RESULT_BYTES_MAX,
     SIGNAL_TTL_SECONDS_MAX,
     TASK_BODY_BYTES_MAX,
+    TASK_INLINE_BODY_BYTES_MAX,
     TASK_INPUTS_MAX,
 )
 from nestmate_protocol.signals.confirmations import Confirmations
+from nestmate_protocol.signals.delegation import Delegation
 from nestmate_protocol.signals.dependence import Dependence
 from nestmate_protocol.signals.details import Archive
 from nestmate_protocol.signals.emitter import Emitter
@@ -56,6 +59,7 @@ from nestmate_protocol.signals.requests import (
     Deposited,
     DepositTask,
     ExplainClaim,
+    Explanation,
     FailClaim,
     FinishClaim,
     ListAuthors,
@@ -106,6 +110,7 @@ class Parts:
     archive: Archive
     liars: Liars
     dependence: Dependence
+    delegation: Delegation
 
 
 class Desk:
@@ -140,9 +145,7 @@ class Desk:
             case ListClaims():
                 return [Reply(request, self._claims(now))]
             case ExplainClaim(task):
-                return [
-                    Reply(request, self._parts.archive.explainer.explain(task, now))
-                ]
+                return [Reply(request, self._explained(task, now))]
             case RenewClaim(task):
                 fence, steps = self._parts.worker.renew(task, now)
                 steps += self._parts.orphans.renewed(task, now)
@@ -165,6 +168,8 @@ class Desk:
         else:
             order = replace(order, parent=parts.dependence.family.parent(body))
         order = replace(order, inputs=self._sources(body.inputs, order.key))
+        if body.delegates:
+            order = replace(order, delegates=_delegates(body, parts.pen.me))
         task, steps = parts.issuer.deposit(order, now)
         parts.dependence.family.adopted(parts.issuer.tasks[task.raw], now)
         steps += parts.dependence.flow.begin(task, now)
@@ -204,6 +209,10 @@ class Desk:
         return tuple(strong[: max(0, body.limit)])
 
     def _show(self, task: TaskId, now: Moment) -> TaskView:
+        votes = self._parts.delegation.views(task)
+        return replace(self._shown(task, now), delegates=votes)
+
+    def _shown(self, task: TaskId, now: Moment) -> TaskView:
         parts = self._parts
         ageing = parts.speeds.ageing_seconds
         cell = parts.field.get(task)
@@ -230,6 +239,11 @@ class Desk:
         if cell is not None:
             return replace(view, detail=parts.archive.sensed(cell, now))
         return view
+
+    def _explained(self, task: TaskId, now: Moment) -> Explanation:
+        explained = self._parts.archive.explainer.explain(task, now)
+        votes = self._parts.delegation.views(task)
+        return replace(explained, delegates=votes)
 
     def _authors(self, limit: int, now: Moment) -> AuthorViews:
         """Those heard of late, and liars although nothing more is heard of them."""
@@ -335,6 +349,32 @@ class Desk:
             wait(request, body.task, body.wait_seconds, now)
             return steps
         return [*steps, Reply(request, Acknowledged(body.task, fence))]
+
+
+def _delegates(body: DepositTask, me: Address) -> tuple[Address, ...]:
+    """The three who are to vote; DeclinedError if they cannot.
+
+    Of two that are named the depositor is the third.
+    """
+    named = tuple(dict.fromkeys(body.delegates))
+    named = named if len(named) == DELEGATES_MAX else (me, *named)
+    if len(set(named)) != DELEGATES_MAX:
+        raise invalid(
+            f"A task has {DELEGATES_MAX} delegates, of whom you may be one.",
+            "Name two other agents, or three.",
+        )
+    if not body.exclusive:
+        raise invalid(
+            "Only an exclusive task has delegates.",
+            "Any other task goes on by itself while its issuer is silent.",
+        )
+    if body.inputs or body.apart or len(body.body) > TASK_INLINE_BODY_BYTES_MAX:
+        raise invalid(
+            "Delegates can give a task away only if its signal says it all: no inputs,"
+            f" no `apart`, and a body of at most {TASK_INLINE_BODY_BYTES_MAX} bytes.",
+            "Put the input where it can be fetched, and send where that is.",
+        )
+    return named
 
 
 def _order(body: DepositTask, key: bytes, now: Moment) -> Order:

@@ -142,6 +142,8 @@ def _why(
             others = f" {late} others came too late." if late > 1 else ""
             others = " 1 other came too late." if late == 1 else others
             waits = f" But {plain(own.reason)}." if own.reason else ""
+            if own.order.delegates:
+                return f"Given away by two of its delegates.{waits}"
             return f"Given to the first who claimed it.{others}{waits}"
         case TaskStatus.OPEN:
             return _open_why(own, telling)
@@ -161,6 +163,11 @@ def _open_why(own: OwnTask, telling: TellingView | None) -> str:
     if not telling.able and not telling.told:
         return (
             f"Open: no agent is known here to have skill {plain(own.order.skill)!r}."
+            f"{reopened}{again}"
+        )
+    if own.order.delegates and telling.told:
+        return (
+            "Open: two of its delegates have yet to agree on who gets it."
             f"{reopened}{again}"
         )
     agents = "1 agent" if telling.told == 1 else f"{telling.told} agents"

@@ -3,9 +3,10 @@
 First at once, then after max(8 s, 0.4 of the size), then with doubled pauses, but
 never with a longer one than the half-life, so that what a living issuer still wants
 does not fade. Each time it goes straight to more agents who are able, drawn by trail,
-and to the whole topic once that was not enough. Our own pace stays below what others
-let in: what is due and may not go yet waits, new tasks before repetitions and urgent
-ones before slow ones. The emitter knows nothing of claims.
+and to the whole topic once that was not enough; whoever votes on a task hears it every
+time. Our own pace stays below what others let in: what is due and may not go yet waits,
+new tasks before repetitions and urgent ones before slow ones. The emitter knows nothing
+of claims.
 """
 
 from dataclasses import dataclass, field, replace
@@ -205,6 +206,8 @@ class Emitter:
         order, rule = voice.own.order, self._trail.rule
         audience = self._audiences[voice.own.task.raw]
         audience.said += 1
+        delegates = [each for each in order.delegates if each != self._pen.me]
+        audience.told.update((agent.raw, agent) for agent in delegates)
         able = self._trail.able(order.skill, now)
         count = rule.reach(len(able), voice.repeats)
         if order.urgency_code >= FLASH.code_min:
@@ -217,7 +220,7 @@ class Emitter:
         if enough or voice.repeats >= _topic_repeat(order.urgency_code, rule):
             audience.wide = True
         urgent = order.urgency_code >= FLASH.code_min
-        steps: list[Step] = [ToAgent(agent, data) for agent in chosen]
+        steps: list[Step] = [ToAgent(agent, data) for agent in (*delegates, *chosen)]
         if audience.wide:
             steps.append(ToTopic(order.skill, data, 0, urgent))
         return [*steps, SeekAble(order.skill)] if len(able) < count else steps
@@ -261,6 +264,7 @@ def _signal(pen: Pen, own: OwnTask, open_ms: int, now: Moment, link: Link) -> Si
         open_ms=open_ms,
         half_life_seconds=order.half_life_seconds,
         deadline_ms=order.deadline_ms,
+        delegates=order.delegates,
         inputs=tuple(source.task for source in order.inputs),
         apart=order.apart,
     )

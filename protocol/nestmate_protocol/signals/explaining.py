@@ -19,6 +19,7 @@ from nestmate_protocol.signals.requests import Explanation, Prospect, Rival
 from nestmate_protocol.signals.shelf import HeldClaim
 from nestmate_protocol.signals.takers import Takers
 from nestmate_protocol.signals.upshots import unknown
+from nestmate_protocol.signals.votes import voters
 from nestmate_protocol.signals.worker import Worker
 
 SETTLED: Final = (
@@ -98,9 +99,12 @@ class Explainer:
         sentence = self._sentence(known, cell, rivals, now)
         if claim is not None and claim.settled and prospect is Prospect.CLAIMED:
             sentence = SETTLED
+        if voters(cell.signal):
+            sentence = _voted_sentence(known) or sentence
         if prospect in _UNSETTLED:
             sentence += _price_note(known) + _credit_note(known)
-            if cell.signal.issuer in self.judge.silence:
+            silent = cell.signal.issuer in self.judge.silence
+            if silent and not voters(cell.signal):
                 sentence += " Its issuer is silent: tasks of others come before it."
         return replace(known, sentence=sentence)
 
@@ -302,6 +306,18 @@ def _engaged_sentence(known: Explanation) -> str:
     if known.prospect is Prospect.FINISHED:
         return "Done here: the result is on its way until its issuer confirms it."
     return "Done here, and confirmed by its issuer."
+
+
+def _voted_sentence(known: Explanation) -> str:
+    """What differs where delegates decide; nothing where nothing does."""
+    match known.prospect:
+        case Prospect.ASKED:
+            return "Claimed: two of its delegates have yet to agree on who gets it."
+        case Prospect.SILENT:
+            wait = in_words(known.ready_seconds or 0.0)
+            return f"Not claimed: its delegates did not agree, tried again in {wait}."
+        case _:
+            return ""
 
 
 def _closed(stage: Stage) -> str:

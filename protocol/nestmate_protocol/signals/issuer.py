@@ -5,12 +5,12 @@ is the fence: whatever comes under an older one is answered with the truth and c
 nothing. What was promised is saved before anyone is told; the first valid result is
 saved once and every repetition gets the same receipt. An exclusive task whose holder
 falls silent waits for it and is given to nobody else. The issuer knows no peer and
-nothing of who works at the other end.
+nothing of who works at the other end. Where delegates vote on a task, it abides by what
+they decided.
 """
 
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
@@ -19,7 +19,6 @@ from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     LEASE_SECONDS_MAX,
-    LEASE_SECONDS_MIN,
     REASON_CHARS_MAX,
     TASK_BODY_BYTES_MAX,
     TASK_INLINE_BODY_BYTES_MAX,
@@ -33,10 +32,7 @@ from nestmate_protocol.signals.claims import (
     Cancel,
     Claim,
     Done,
-    Lease,
-    Receipt,
     Release,
-    Verdict,
 )
 from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.emitter import Emitter
@@ -45,6 +41,13 @@ from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
 from nestmate_protocol.signals.lessons import learn
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
+from nestmate_protocol.signals.papers import (
+    Run,
+    bare_lease,
+    measured_ms,
+    receipt,
+    run_of,
+)
 from nestmate_protocol.signals.pen import Pen
 from nestmate_protocol.signals.records import TaskClass, task_id
 from nestmate_protocol.signals.requests import TaskStatus
@@ -55,27 +58,12 @@ from nestmate_protocol.signals.stock import Stock
 from nestmate_protocol.signals.testimony import Witness
 from nestmate_protocol.signals.upshots import Over, Step, busy, conflict, unknown
 
-BELIEVED_DOUBLINGS = 1
-"""How much faster than seen here a worker may say it has worked."""
-
 SILENT = "its holder is silent, and an exclusive task waits for it"
 NOBODY = "nobody did it in time"
 
 _LAPSE, _END = "lapse", "end"
 _OPEN, _GRANTED = TaskStatus.OPEN, TaskStatus.GRANTED
 _DONE, _CANCELLED = TaskStatus.DONE, TaskStatus.CANCELLED
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What of an own task need not outlive a restart; times are monotonic ms."""
-
-    opened_ms: int
-    end_ms: int
-    lease_ms: int = 0
-    until_ms: int = 0
-    renewal: int = 0
-    estimate_ms: int = 0
 
 
 class Issuer:
@@ -107,7 +95,7 @@ class Issuer:
         """Take up saved tasks; a lease that was running gets a whole term from now."""
         for own in sorted(tasks, key=lambda own: (own.order.created_ms, own.task)):
             self.tasks[own.task.raw] = own
-            run = self._runs[own.task.raw] = _run(own, now)
+            run = self._runs[own.task.raw] = run_of(own, now)
             if own.status in {_DONE, _CANCELLED}:
                 self._closed[own.task.raw] = None
                 continue
@@ -136,7 +124,7 @@ class Issuer:
             return task, []
         steps = self._make_room()
         own = self.tasks[task.raw] = OwnTask(task, order, _OPEN, 1)
-        run = self._runs[task.raw] = _run(own, now)
+        run = self._runs[task.raw] = run_of(own, now)
         self._alarms.set((_END, task.raw), run.end_ms)
         steps.append(_save(own))
         if own.waits:
@@ -198,7 +186,7 @@ class Issuer:
         self._emitter.hush(own.task)
         life = granted(own.task, own.generation, worker)
         self._field.tell(self._pen.me, own.task, life)
-        bare = _bare_lease(own, worker, self._runs[own.task.raw], now)
+        bare = bare_lease(own, worker, self._runs[own.task.raw], now)
         lease = self._pen.sign(bare).data
         _retire(self._digest, self._emitter, own, lease, now)
         return [
@@ -206,6 +194,23 @@ class Issuer:
             ToAgent(worker, self._grant(own, worker, now)),
             task_event("task.granted", own, self._pen.me),
         ]
+
+    def elected(
+        self, task: TaskId, generation: int, holder: Address, now: Moment
+    ) -> list[Step]:
+        """The delegates of a task have decided who has it; its issuer abides by that.
+
+        Since when it works was not seen here.
+        """
+        own = self.tasks.get(task.raw)
+        if own is None or own.status not in {_OPEN, _GRANTED}:
+            return []
+        taken = own.generation + (own.status == _GRANTED)
+        if generation < taken:
+            return []
+        own = replace(own, generation=generation, granted_ms=0)
+        run = replace(self._runs[own.task.raw], estimate_ms=0, renewal=0)
+        return self._give(own, holder, run, now)
 
     def beaten(self, beat: Beat, now: Moment) -> list[Step]:
         """The holder is alive: its lease runs anew, once per beat.
@@ -224,7 +229,7 @@ class Issuer:
             return []
         self._extend(own.task, replace(run, renewal=beat.n), now)
         run = self._runs[own.task.raw]
-        lease = self._pen.sign(_bare_lease(own, beat.worker, run, now))
+        lease = self._pen.sign(bare_lease(own, beat.worker, run, now))
         return [ToAgent(beat.worker, lease.data)]
 
     def finished(self, result: Done, now: Moment) -> list[Step]:
@@ -249,7 +254,7 @@ class Issuer:
             generation=result.generation,
             holder=worker,
             result=result.result,
-            measured_ms=_measured_ms(own, result.measured_ms, now) if seen else 0,
+            measured_ms=measured_ms(own, result.measured_ms, now) if seen else 0,
             partial=None,
             reason="",
         )
@@ -257,14 +262,15 @@ class Issuer:
             self._witness.learned(own.order.skill, now)
         life = done(own.task, own.generation, worker)
         self._field.tell(self._pen.me, own.task, life)
-        receipt = self._pen.sign(_receipt(own, worker)).data
-        _retire(self._digest, self._emitter, own, receipt, now)
-        self._close(own)
+        thanks = self._pen.sign(receipt(own, worker)).data
+        _retire(self._digest, self._emitter, own, thanks, now)
+        _close(self._alarms, self._emitter, own)
+        self._closed[own.task.raw] = None
         return [
             _save(own),
             *([_learn(self._speeds, own, worker)] if seen else []),
             task_event("task.done", own, self._pen.me),
-            ToAgent(worker, receipt),
+            ToAgent(worker, thanks),
             Over(own.task),
         ]
 
@@ -314,7 +320,7 @@ class Issuer:
         self._alarms.clear((_LAPSE, own.task.raw))
         self._digest.drop(own.task)
         steps: list[Step] = [_save(own)]
-        if last is not None:
+        if last is not None and not own.order.delegates:
             over = self._pen.sign(Cancel(own.task, generation))
             steps.append(ToAgent(last, over.data))
         opened_ms = self._runs[own.task.raw].opened_ms
@@ -326,7 +332,8 @@ class Issuer:
         holder, audience = own.holder, self._emitter.audience(own.task)
         own = self.tasks[own.task.raw] = replace(own, status=_CANCELLED, reason=reason)
         self._digest.drop(own.task)
-        self._close(own)
+        _close(self._alarms, self._emitter, own)
+        self._closed[own.task.raw] = None
         life = Life(own.generation, Stage.CANCELLED)
         self._field.tell(self._pen.me, own.task, life)
         cancel = self._pen.sign(Cancel(own.task, own.generation)).data
@@ -347,22 +354,26 @@ class Issuer:
     def answer(
         self, task: TaskId, worker: Address, generation: int, now: Moment
     ) -> list[Step]:
-        """The truth for a worker that was too late, or asks what it was told before."""
+        """The truth for a worker that was too late, or asks what it was told before.
+
+        Delegates take a cancellation for the end of a task, so none is said of an old
+        generation of theirs.
+        """
         own = self.tasks.get(task.raw)
         if own is None:
             return [ToAgent(worker, self._pen.sign(Cancel(task, generation)).data)]
         steps: list[Step] = []
         if generation != own.generation:
             steps.append(Reject(Fault.STALE_GENERATION, strike=False))
-        if generation < own.generation:
+        if generation < own.generation and not own.order.delegates:
             over = self._pen.sign(Cancel(task, generation))
             steps.append(ToAgent(worker, over.data))
         cell = self._field.get(task)
         if own.status == _GRANTED:
             steps.append(ToAgent(worker, self._grant(own, worker, now)))
         elif own.status == _DONE and own.holder:
-            receipt = self._pen.sign(_receipt(own, own.holder))
-            steps.append(ToAgent(worker, receipt.data))
+            thanks = self._pen.sign(receipt(own, own.holder))
+            steps.append(ToAgent(worker, thanks.data))
         elif own.status == _CANCELLED:
             cancel = self._pen.sign(Cancel(task, max(own.generation, generation)))
             steps.append(ToAgent(worker, cancel.data))
@@ -374,7 +385,7 @@ class Issuer:
     def _grant(self, own: OwnTask, asker: Address, now: Moment) -> bytes:
         """The lease as its holder needs it, or as anybody else may see it."""
         run = self._runs[own.task.raw]
-        lease = _bare_lease(own, own.holder or asker, run, now)
+        lease = bare_lease(own, own.holder or asker, run, now)
         body = own.order.body
         if asker == own.holder:
             sent = body if len(body) > TASK_INLINE_BODY_BYTES_MAX else None
@@ -389,12 +400,6 @@ class Issuer:
         until_ms = now.mono_ms + run.lease_ms
         self._runs[task.raw] = replace(run, until_ms=until_ms)
         self._alarms.set((_LAPSE, task.raw), until_ms)
-
-    def _close(self, own: OwnTask) -> None:
-        self._alarms.clear((_LAPSE, own.task.raw))
-        self._alarms.clear((_END, own.task.raw))
-        self._emitter.forget(own.task)
-        self._closed[own.task.raw] = None
 
     def _make_room(self) -> list[Step]:
         """Forget the oldest closed tasks beyond what is kept; DeclinedError if full.
@@ -416,41 +421,15 @@ class Issuer:
         return [Save(tuple(writes), durable=False)] if writes else []
 
 
+def _close(alarms: Alarms[tuple[str, bytes]], emitter: Emitter, own: OwnTask) -> None:
+    """Nothing more is due of a task, and nothing more is said of it."""
+    alarms.clear((_LAPSE, own.task.raw))
+    alarms.clear((_END, own.task.raw))
+    emitter.forget(own.task)
+
+
 def _is_crowded(closed: Sized, tasks: Sized) -> bool:
     return len(closed) > TASKS_FINISHED_KEPT_MAX or len(tasks) >= TASKS_OWN_MAX
-
-
-def _run(own: OwnTask, now: Moment) -> Run:
-    order = own.order
-    created_ms = now.mono_ms - max(0, now.wall_ms - order.created_ms)
-    end_ms = created_ms + order.ttl_seconds * 1_000
-    if order.deadline_ms:
-        end_ms = min(end_ms, now.mono_ms + order.deadline_ms - now.wall_ms)
-    return Run(min(now.mono_ms, created_ms + own.waited_ms), end_ms)
-
-
-def _bare_lease(own: OwnTask, holder: Address, run: Run, now: Moment) -> Lease:
-    """A lease as anybody may see it, with the seconds that are left of it."""
-    left = -(-(run.until_ms - now.mono_ms) // 1_000)
-    return Lease(
-        task=own.task,
-        generation=own.generation,
-        holder=holder,
-        lease_seconds=max(LEASE_SECONDS_MIN, left),
-        estimate_ms=run.estimate_ms,
-        body=None,
-        renewal=run.renewal,
-    )
-
-
-def _measured_ms(own: OwnTask, declared_ms: int, now: Moment) -> int:
-    """How long the work itself took.
-
-    Only its worker knows what of the time went into set-up or waiting; that is
-    believed of up to half of the time that was seen to pass.
-    """
-    seen_ms = max(1, now.wall_ms - own.granted_ms)
-    return min(seen_ms, max(declared_ms, seen_ms >> BELIEVED_DOUBLINGS, 1))
 
 
 def _retire(
@@ -482,15 +461,3 @@ def _save(own: OwnTask) -> Save:
 def _learn(speeds: Speeds, own: OwnTask, holder: Address) -> Save:
     size = value_of(own.order.size_code)
     return learn(speeds, holder, own.order.skill, size, own.measured_ms / 1_000)
-
-
-def _receipt(own: OwnTask, holder: Address) -> Receipt:
-    return Receipt(
-        task=own.task,
-        generation=own.generation,
-        holder=holder,
-        result_hash=sha256(own.result or b"").digest(),
-        measured_ms=own.measured_ms,
-        size_code=own.order.size_code,
-        verdict=Verdict.ACCEPTED,
-    )

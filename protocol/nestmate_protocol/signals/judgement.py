@@ -31,6 +31,7 @@ from nestmate_protocol.signals.response import (
 )
 from nestmate_protocol.signals.rivals import Opening
 from nestmate_protocol.signals.silence import Silence
+from nestmate_protocol.signals.votes import voters
 
 _SHUNNED_MAX: Final = 1_024
 
@@ -243,9 +244,10 @@ class Judge:
     def preference(self, estimate: Estimate, cell: Cell, now: Moment) -> float:
         """CHOOSE: of the ripe tasks, that with the largest comes first.
 
-        One of a silent issuer counts next to nothing beside those of all others.
+        One of a silent issuer counts next to nothing beside those of all others, unless
+        its delegates decide.
         """
-        silent = cell.signal.issuer in self.silence
+        silent = cell.signal.issuer in self.silence and not voters(cell.signal)
         weight = self._rule.silence_weight if silent else 1.0
         return weight * preference(
             cell.urgency(now.mono_ms),

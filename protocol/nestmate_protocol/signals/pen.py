@@ -59,6 +59,10 @@ class Pen:
         """A signed record outside the chain."""
         return sign_record(self._device, self.network, body.kind, body.fields())
 
+    def wrote(self, record: Record) -> bool:
+        """Whether a record is of this hand."""
+        return record.author == self._device.public
+
     def spend(
         self, cents: int, write: Callable[[Link], _Body]
     ) -> tuple[_Body, Record, Save]:

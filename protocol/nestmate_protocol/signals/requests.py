@@ -1,7 +1,7 @@
 """What a local agent may ask of signals and claims, and what it is answered.
 
 Values only: urgency here is the user's 0..1, sizes are seconds at speed one, times
-are milliseconds. This file knows nothing of how a request is met.
+are milliseconds. How a request is met is not its affair.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from nestmate_protocol.limits import (
     LEASE_SECONDS_DEFAULT,
     SIGNAL_TTL_SECONDS_DEFAULT,
 )
+from nestmate_protocol.signals.votes import VoteView
 from nestmate_protocol.signals.yields import AwaitResult, InputResult, InputView
 
 
@@ -35,7 +36,8 @@ class DepositTask:
     0 takes the level's own. ``deadline_ms`` is Unix ms, 0 for none. ``inputs`` are
     tasks, our own or sensed here, whose results it takes and waits for. The result of a
     ``shared`` task is given to any agent that asks for it. ``parent`` is a task held
-    here that this is to be a part of. Tasks of one ``apart`` go to different agents.
+    here that this is to be a part of. Tasks of one ``apart`` go to different agents;
+    ``delegates`` vote on an exclusive one.
     """
 
     skill: str
@@ -52,6 +54,7 @@ class DepositTask:
     shared: bool = False
     parent: TaskId | None = None
     apart: bytes = b""
+    delegates: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ class TaskView:
     inputs: tuple[InputView, ...] = ()
     parent: TaskId | None = None
     called_seconds: float = 0.0
+    delegates: tuple[VoteView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +431,7 @@ class Explanation:
     idle: int = 0
     room: bool = True
     lease_seconds: float | None = None
+    delegates: tuple[VoteView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Final, NamedTuple
 
-from nestmate_protocol.codec import Encodable, Fields, decode, encode
+from nestmate_protocol.codec import Encodable, Fields, Value, decode, encode
 from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     APART_BYTES_MAX,
+    DELEGATES_MAX,
     FRAME_BYTES_MAX,
     IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_MAX,
     REASON_CHARS_MAX,
+    RECORD_BYTES_MAX,
     RESULT_BYTES_MAX,
     SIGNAL_TTL_SECONDS_MAX,
     SIZE_CODE_MAX,
@@ -74,6 +76,7 @@ class Order:
     parent: Source | None = None
     shared: bool = False
     apart: bytes = b""
+    delegates: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ class HeldClaim:
 
     ``finished_ms`` is Unix ms. A ``settled`` claim was agreed on among workers while
     the issuer was silent; ``estimate_ms`` is how long the work was thought to take. A
-    ``gathering`` claim ends with its task's parts.
+    ``gathering`` claim ends with its task's parts. Where ``delegates`` decide,
+    ``votes`` are the records that prove what they decided.
     """
 
     task: TaskId
@@ -144,6 +148,8 @@ class HeldClaim:
     estimate_ms: int = 0
     inputs: tuple[Supply, ...] = ()
     gathering: bool = False
+    delegates: tuple[Address, ...] = ()
+    votes: tuple[bytes, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -171,7 +177,7 @@ def read_sequence(data: bytes | None) -> int:
     try:
         return Fields(decode(data)).integer(0, 0, COUNT_MAX) if data else 0
     except RemoteError as damage:
-        raise _damaged("a sequence number", damage) from damage
+        raise damaged("a sequence number", damage) from damage
 
 
 def write_task(own: OwnTask) -> tuple[bytes, bytes]:
@@ -204,6 +210,7 @@ def write_task(own: OwnTask) -> tuple[bytes, bytes]:
             22: [_place(order.parent)] if order.parent else None,
             23: order.shared or None,
             24: order.apart or None,
+            25: [each.raw for each in order.delegates] or None,
         }
     )
     return task_key(own.task), encode(body)
@@ -229,6 +236,7 @@ def read_task(issuer: Address, data: bytes) -> OwnTask:
             parent=next(map(_source, fields.rows(22, 1)), None),
             shared=fields.boolean_or(23, default=False),
             apart=fields.octets_or(24, b"", 0, APART_BYTES_MAX),
+            delegates=fields.identifiers(25, Address, DELEGATES_MAX),
         )
         return OwnTask(
             task=task_id(issuer, order.key),
@@ -244,7 +252,7 @@ def read_task(issuer: Address, data: bytes) -> OwnTask:
             opened_ms=fields.integer_or(21, 0, 0, COUNT_MAX),
         )
     except RemoteError as damage:
-        raise _damaged("a task", damage) from damage
+        raise damaged("a task", damage) from damage
 
 
 def write_claim(claim: HeldClaim) -> tuple[bytes, bytes]:
@@ -268,6 +276,8 @@ def write_claim(claim: HeldClaim) -> tuple[bytes, bytes]:
         15: claim.estimate_ms,
         16: supply_rows(claim.inputs),
         17: claim.gathering,
+        18: [each.raw for each in claim.delegates],
+        19: list(claim.votes),
     }
     return claim_key(claim.task), encode(body)
 
@@ -294,9 +304,11 @@ def read_claim(data: bytes) -> HeldClaim:
             estimate_ms=fields.integer_or(15, 0, 0, COUNT_MAX),
             inputs=read_supplies(fields, 16),
             gathering=fields.boolean_or(17, default=False),
+            delegates=fields.identifiers(18, Address, DELEGATES_MAX),
+            votes=tuple(map(_octets, fields.items(19, DELEGATES_MAX))),
         )
     except RemoteError as damage:
-        raise _damaged("a claim", damage) from damage
+        raise damaged("a claim", damage) from damage
 
 
 def _place(source: Source) -> list[Encodable]:
@@ -307,7 +319,12 @@ def _source(fields: Fields) -> Source:
     return Source(fields.identifier(0, TaskId), fields.identifier(1, Address))
 
 
-def _damaged(what: str, damage: RemoteError) -> LocalError:
+def _octets(value: Value) -> bytes:
+    return Fields([value]).octets(0, 1, RECORD_BYTES_MAX)
+
+
+def damaged(what: str, damage: RemoteError) -> LocalError:
+    """What to say of a value that cannot be read."""
     return LocalError(
         f"The store holds {what} that cannot be read ({damage}).",
         "Run `nestmate doctor`, or restore an export of the store.",

@@ -39,10 +39,13 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The issuer has not answered a claim in time; it may yet."""
+    """The issuer has not answered a claim in time; it may yet.
+
+    None where the delegates of the task were asked, who have not decided.
+    """
 
     task: TaskId
-    issuer: Address
+    issuer: Address | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from nestmate_protocol.signals.field import Life, Stage
 from nestmate_protocol.signals.outcomes import ToAgent, ToTopic
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen
+from nestmate_protocol.signals.pledges import Pledges
 from nestmate_protocol.signals.records import TaskClass
 from nestmate_protocol.signals.shelf import HeldClaim, Phase, claim_key, write_claim
 from nestmate_protocol.signals.upshots import (
@@ -46,6 +47,7 @@ from nestmate_protocol.signals.upshots import (
     conflict,
     unknown,
 )
+from nestmate_protocol.signals.votes import Decision
 
 SILENT_TERMS_MAX: Final = 4
 RESULT_KEPT_MS: Final = SIGNAL_TTL_SECONDS_MAX * 1_000
@@ -80,6 +82,7 @@ class Worker:
         self.settled: dict[bytes, int] = {}
         self.spent: dict[bytes, int] = {}
         self.asking = Asking(pen, rule)
+        self.pledges = Pledges()
         self._pen = pen
         self._courier = Courier()
         self._alarms: Alarms[bytes] = Alarms()
@@ -96,8 +99,15 @@ class Worker:
             raw = claim.task.raw
             if claim.phase == Phase.FINISHED:
                 self.claims[raw] = claim
-                steps += self._post(
-                    claim, _result(claim, self._pen.me), RESULT_KEPT_MS, now
+                steps += self._courier.post(
+                    claim.task,
+                    _parcel(
+                        self._pen,
+                        claim,
+                        _result(claim, self._pen.me),
+                        now.mono_ms + RESULT_KEPT_MS,
+                    ),
+                    now,
                 )
             elif claim.gathering or (
                 claim.task_class == TaskClass.EXCLUSIVE and claim.is_whole
@@ -109,7 +119,16 @@ class Worker:
                 remember(self.spent, raw, claim.generation)
                 steps.append(Save(((claim_key(claim.task), None),), durable=False))
                 gone = _release(claim, me, RESTARTED, b"", failed=False)
-                steps += self._post(claim, gone, claim.lease_seconds * 1_000, now)
+                steps += self._courier.post(
+                    claim.task,
+                    _parcel(
+                        self._pen,
+                        claim,
+                        gone,
+                        now.mono_ms + claim.lease_seconds * 1_000,
+                    ),
+                    now,
+                )
                 steps += _to_rivals(self._pen, claim, gone)
         return steps
 
@@ -142,7 +161,9 @@ class Worker:
             until_ms=term_ms if claim.settled else tenure.until_ms,
         )
         beat = Beat(task, self._pen.me, claim.generation, tenure.beats, 0)
-        return claim.generation, [ToAgent(claim.issuer, self._pen.sign(beat).data)]
+        data = self._pen.sign(beat).data
+        hearers = dict.fromkeys((claim.issuer, *claim.delegates))
+        return claim.generation, [ToAgent(agent, data) for agent in hearers]
 
     def count_beat(self, task: TaskId) -> int:
         """The number of one more beat of a held task, to whomever it goes."""
@@ -160,8 +181,14 @@ class Worker:
         remember(self.spent, task.raw, claim.generation)
         body = _release(claim, self._pen.me, reason, partial, failed=failed)
         steps: list[Step] = [Save(((claim_key(task), None),))]
+        if claim.delegates:
+            steps.append(self.pledges.give(task, claim.generation, now))
         lease_ms = claim.lease_seconds * 1_000
-        steps += self._post(claim, body, lease_ms, now)
+        keep_ms = RESULT_KEPT_MS if claim.delegates else lease_ms
+        steps += self._courier.post(
+            claim.task, _parcel(self._pen, claim, body, now.mono_ms + keep_ms), now
+        )
+        steps += _to_delegates(self._pen, claim, body)
         return claim.generation, steps + _to_rivals(self._pen, claim, body)
 
     def finish(
@@ -197,8 +224,34 @@ class Worker:
             gathering=False,
         )
         steps.append(Save((write_claim(claim),)))
-        steps += self._post(claim, _result(claim, self._pen.me), RESULT_KEPT_MS, now)
+        done = _result(claim, self._pen.me)
+        if claim.delegates:
+            given = self.pledges.give(task, claim.generation, now, done.result_hash)
+            steps.append(given)
+        steps += self._courier.post(
+            claim.task,
+            _parcel(self._pen, claim, done, now.mono_ms + RESULT_KEPT_MS),
+            now,
+        )
+        steps += _to_delegates(self._pen, claim, replace(done, result=None))
         return claim.generation, steps
+
+    def elected(self, task: TaskId, decision: Decision, now: Moment) -> list[Step]:
+        """The delegates of a task name this node its holder, which asked for it.
+
+        Nothing if it did not, or has pledged not to begin under this generation.
+        """
+        want, generation = self.asking.get(task), decision.generation
+        if want is None or not want.delegates or generation < want.generation:
+            return []
+        if task.raw in self.claims or not self.pledges.allows(task, generation):
+            return []
+        self.asking.drop(task)
+        seconds = want.signal.lease_seconds
+        claim = _claim_of(want, generation, seconds, want.signal.body or b"")
+        claim = replace(claim, delegates=want.delegates, votes=decision.votes)
+        until_ms = now.mono_ms + seconds * 1_000
+        return self._hold(claim, Tenure(now.mono_ms, until_ms, want.setup_ms))
 
     def leased(self, issuer: Address, lease: Lease, now: Moment) -> list[Step]:
         """The issuer names this node the holder: for the first time, or once more."""
@@ -296,7 +349,11 @@ class Worker:
             why = "the body is not the one its signal promised"
             refusal = _release(claim, self._pen.me, why, b"", failed=True)
             return [
-                *self._post(claim, refusal, lease_ms, now),
+                *self._courier.post(
+                    claim.task,
+                    _parcel(self._pen, claim, refusal, now.mono_ms + lease_ms),
+                    now,
+                ),
                 Missed(want.task, why),
             ]
         until_ms = want.asked_ms + lease_ms
@@ -349,12 +406,11 @@ class Worker:
         remember(self.settled, raw, claim.generation)
         return [*steps, claim_event("claim.settled", claim), Confirmed(claim.task)]
 
-    def _post(
-        self, claim: HeldClaim, body: Done | Release, keep_ms: int, now: Moment
-    ) -> list[Step]:
-        data = self._pen.sign(body).data
-        parcel = Parcel(claim.issuer, claim.generation, data, now.mono_ms + keep_ms)
-        return self._courier.post(claim.task, parcel, now)
+
+def _parcel(pen: Pen, claim: HeldClaim, body: Done | Release, until_ms: int) -> Parcel:
+    """What an issuer is told of the end of a claim until it answers."""
+    data, proof = pen.sign(body).data, claim.votes
+    return Parcel(claim.issuer, claim.generation, data, until_ms, proof=proof)
 
 
 def _to_rivals(pen: Pen, claim: HeldClaim, body: Release) -> list[Step]:
@@ -362,6 +418,16 @@ def _to_rivals(pen: Pen, claim: HeldClaim, body: Release) -> list[Step]:
     if not claim.settled:
         return []
     return [ToTopic(claim.skill, pen.sign(body).data, 0, urgent=False)]
+
+
+def _to_delegates(pen: Pen, claim: HeldClaim, body: Done | Release) -> list[Step]:
+    """Those who decided hear how it ended, with the proof that they decided."""
+    data = pen.sign(body).data
+    steps: list[Step] = []
+    for agent in claim.delegates:
+        proof = () if agent == pen.me else claim.votes
+        steps += [ToAgent(agent, each) for each in (*proof, data)]
+    return steps
 
 
 def _claim_of(

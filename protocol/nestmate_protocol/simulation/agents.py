@@ -146,8 +146,12 @@ class Depositor:
         """Make it take results of what was asked for before, now and then."""
         dice = self._dice.fork("inputs")
         node, known = self._line.node, promised(self._ledger.stories)
-        earlier = [t for t, s in known.items() if s.issuer == node.number]
-        if earlier and dice.chance(0.4):
+        earlier = [
+            task
+            for task, story in known.items()
+            if story.issuer == node.number and not story.is_voted_on
+        ]
+        if earlier and dice.chance(0.4) and not self._body.delegates:
             inputs = dice.shuffled(earlier)[: dice.between(1, INPUTS_MOST)]
             self._body = replace(self._body, inputs=tuple(inputs))
         self._deposit()
@@ -322,7 +326,13 @@ class Worker:
             self._ledger.finished(job.claim, job.result)
             wait_seconds = float(dice.between(0, 5))
             finish = FinishClaim(task, job.result, wait_seconds)
-            self._line.ask(finish, partial(self._ended, job))
+            self._line.ask(finish, partial(self._handed_in, job))
+
+    def _handed_in(self, job: _Job, response: object) -> None:
+        story = self._ledger.stories.get(job.claim.task)
+        if isinstance(response, Acknowledged) and story is not None:
+            story.kept(self._line.node.number)
+        self._ended(job, response)
 
     def _ended(self, job: _Job, response: object) -> None:
         if response is None and self._dice.chance(0.7):

@@ -17,10 +17,10 @@ from nestmate_protocol.keys import (
     recovery_key,
     rotation_key,
 )
-from nestmate_protocol.simulation.checkers import Register
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.hostile import Hostile, Loot
 from nestmate_protocol.simulation.nodes import Boot, Brain, Life, Node
+from nestmate_protocol.simulation.register import Register
 from nestmate_protocol.simulation.world import World
 
 NETWORK = network_id("simulation")

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from nestmate_protocol.effects import Channel, Effect, Notify, Publish, Send, Strike
 from nestmate_protocol.errors import Fault
-from nestmate_protocol.ids import Address, DeviceKey, PeerId, RecordId, TaskId
+from nestmate_protocol.ids import Address, RecordId, TaskId
 from nestmate_protocol.records import Kind, Record, make_frame
 from nestmate_protocol.signals.claims import Claim, Lease, Receipt, Verdict
 from nestmate_protocol.signals.hearsay import is_hearsay
@@ -28,8 +28,11 @@ from nestmate_protocol.signals.requests import (
     TaskStatus,
     TaskView,
 )
+from nestmate_protocol.signals.votes import Vote
 from nestmate_protocol.simulation.gossip import Opener
 from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.register import Register
+from nestmate_protocol.simulation.tellers import Tellers
 
 INTERRUPTIONS_MAX = 2
 FAILURES_MAX = 2
@@ -47,6 +50,7 @@ class TaskStory:
 
     ``holders`` and ``makers`` go by generation: who got the lease, and which node's
     agent held the claim; ``results`` are the hashes that agents handed in under it.
+    ``handed_in`` is the node whose agent was promised that its result is kept.
     ``claimed`` says since when whose claims are known to the topic, ``settled`` whose
     agents began without the issuer; ``working`` whose work it now, and whether so.
     ``alive_ms`` says until when a node's last beat counts, ``yielded`` which node put
@@ -71,12 +75,23 @@ class TaskStory:
     alive_ms: dict[int, int] = field(default_factory=dict)
     yielded: dict[tuple[int, int, int], None] = field(default_factory=dict)
     receipt: tuple[int, Address, bytes] | None = None
+    handed_in: int | None = None
     last: TaskView | None = None
+
+    @property
+    def is_voted_on(self) -> bool:
+        """Whether delegates decide who gets it, so that it may wait for ever."""
+        return self.asked is not None and bool(self.asked.delegates)
 
     def stopped(self, number: int) -> None:
         """A node's agent was told that its claim is lost."""
         for at in [at for at in self.working if at[1] == number]:
             del self.working[at]
+
+    def kept(self, number: int) -> None:
+        """A node's agent was promised that its result is kept."""
+        if self.handed_in is None:
+            self.handed_in = number
 
     def may_fail(self) -> bool:
         """Whether one more may say that it cannot do the task; it says so now.
@@ -88,57 +103,6 @@ class TaskStory:
             return False
         self.failures += 1
         return True
-
-
-class Register:
-    """Whose node is whose, and who means well."""
-
-    def __init__(self) -> None:
-        self._nodes: dict[Address, Node] = {}
-        self._peers: dict[PeerId, Node] = {}
-        self._devices: dict[DeviceKey, int] = {}
-        self._addresses: dict[int, Address] = {}
-        self._hostile: dict[int, None] = {}
-
-    def enrol(
-        self, node: Node, address: Address, device: DeviceKey, *, hostile: bool
-    ) -> None:
-        """Say whose node this is, and whether it means harm."""
-        self._nodes[address] = node
-        self._peers[node.peer] = node
-        self._addresses[node.number] = address
-        self._devices[device] = node.number
-        if hostile:
-            self._hostile[node.number] = None
-
-    def node(self, address: Address) -> Node | None:
-        """The node of an agent."""
-        return self._nodes.get(address)
-
-    def at(self, peer: PeerId) -> Node | None:
-        """The node at a peer id."""
-        return self._peers.get(peer)
-
-    def address(self, node: Node) -> Address:
-        """The agent of a node."""
-        return self._addresses[node.number]
-
-    def signs_for(self, device: DeviceKey, node: Node) -> bool:
-        """Whether a device key is this node's own."""
-        return self._devices.get(device) == node.number
-
-    def turn(self, node: Node) -> None:
-        """A node means harm from now on."""
-        self._hostile[node.number] = None
-
-    def is_hostile(self, node: Node) -> bool:
-        """Whether a node means harm."""
-        return node.number in self._hostile
-
-    def name(self, address: Address) -> str:
-        """What to call an agent in a complaint."""
-        node = self._nodes.get(address)
-        return address.short if node is None else node.name
 
 
 class Ledger:
@@ -160,6 +124,7 @@ class Ledger:
         self._complain = complain
         self._clock = clock
         self._known: dict[RecordId, None] = {}
+        self._tellers = Tellers(register)
 
     def __repr__(self) -> str:
         return f"<Ledger of {len(self.stories)} tasks>"
@@ -215,11 +180,15 @@ class Ledger:
             case Kind.SIGNAL:
                 signal = Signal.read(record.fields)
                 task = task_id(signal.issuer, signal.key)
+                self._tellers.called(signal)
                 self._risen(node, task, signal.generation, at_once=at_once)
             case Kind.LEASE:
                 self._leased(node, Lease.read(record.fields), at_once=at_once)
             case Kind.RECEIPT:
                 self._received(node, Receipt.read(record.fields))
+            case Kind.VOTE:
+                if wrong := self._tellers.voted(node, Vote.read(record.fields)):
+                    self._complain(wrong)
             case _:
                 return
 
@@ -361,8 +330,13 @@ class Ledger:
                 both = f"n{maker} and {node.name} both hold {short}"
                 self._complain(f"{both} under generation {fence}")
             leased = story.holders.get(fence) == self._register.address(node)
-            if not leased and story.issuer != node.number:
+            if self._tellers.votes_on(claim.task):
+                if wrong := self._tellers.begins(node, claim.task, fence):
+                    self._complain(wrong)
+            elif not leased and story.issuer != node.number:
                 self._complain(f"{node.name} begins {short} without a lease")
+        if claim.exclusive and story.handed_in not in {None, node.number}:
+            self._complain(f"{node.name} begins {short}, which is exclusive and done")
         others = [at for at in story.working if at != at_work]
         if others and story.asked is not None and story.asked.exclusive:
             both = f"n{others[0][1]} and {node.name} both work {short}"

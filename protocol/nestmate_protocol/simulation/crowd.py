@@ -27,9 +27,9 @@ from nestmate_protocol.signals.requests import (
     ReinforceTask,
 )
 from nestmate_protocol.simulation.cast import NETWORK, Cast, MakeCore
-from nestmate_protocol.simulation.checkers import Register
 from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.register import Register
 from nestmate_protocol.simulation.world import World
 
 SKILL = "translate"

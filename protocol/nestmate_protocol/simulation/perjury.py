@@ -23,8 +23,8 @@ from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.records import Link, Signal, TaskClass
 from nestmate_protocol.signals.requests import AuthorViews, ListAuthors
 from nestmate_protocol.simulation.agents import Line
-from nestmate_protocol.simulation.checkers import Register
 from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.register import Register
 from nestmate_protocol.simulation.world import World
 
 SHOUTS = 12

@@ -20,7 +20,8 @@ class Scenario:
     """One kind of world.
 
     ``seconds`` is how long faults last before the world heals; ``tasks`` how many are
-    deposited in that time; ``hostile`` how many nodes mean harm besides the honest
+    deposited in that time, and ``exclusive`` the share of them that must not be done
+    twice; ``hostile`` how many nodes mean harm besides the honest
     ones, and with ``bans`` enough strikes shut one of those out; ``drift_ppm`` and
     ``offset_ms`` are how far clocks may be off; ``sync_ms_max`` how slow a disk is;
     ``dht_failures`` the share of look-ups and announcements that come to nothing.
@@ -30,6 +31,7 @@ class Scenario:
     tells: str
     seconds: int = 60
     tasks: int = 6
+    exclusive: float = 0.2
     weather: Weather = CALM
     rates: Rates = PEACE
     hostile: int = 0
@@ -71,6 +73,15 @@ SCENARIOS = {
             "nodes leave with their tasks open, one of them for good; the net is cut",
             tasks=24,
             rates=Rates(leave_seconds=20, leavers_lost=1, cut_seconds=20),
+        ),
+        Scenario(
+            "delegates",
+            "others decide on exclusive tasks; nodes leave and crash, the net is cut",
+            tasks=12,
+            exclusive=0.9,
+            rates=Rates(
+                leave_seconds=30, leavers_lost=1, cut_seconds=20, crash_seconds=25
+            ),
         ),
         Scenario(
             "crashes",

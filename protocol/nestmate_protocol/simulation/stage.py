@@ -9,6 +9,7 @@ other, nobody honest shut out, nothing grown without a bound.
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from nestmate_protocol.effects import Effect
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.friends.requests import ContactViews, ListContacts
 from nestmate_protocol.ids import Address, PeerId, TaskId
+from nestmate_protocol.limits import DELEGATES_MAX, TASK_INLINE_BODY_BYTES_MAX
 from nestmate_protocol.signals.requests import (
     DepositTask,
     ListSignals,
@@ -30,7 +32,6 @@ from nestmate_protocol.simulation.cast import NETWORK, Cast, MakeCore
 from nestmate_protocol.simulation.checkers import (
     FINAL,
     Ledger,
-    Register,
     TaskStory,
     doubles,
     promised,
@@ -43,6 +44,7 @@ from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.machine import SkewedClock
 from nestmate_protocol.simulation.nodes import Node
 from nestmate_protocol.simulation.perjury import Perjury
+from nestmate_protocol.simulation.register import Register
 from nestmate_protocol.simulation.report import Report, differences
 from nestmate_protocol.simulation.scenarios import Scenario, drawn, scenario_named
 from nestmate_protocol.simulation.weather import CALM
@@ -220,7 +222,11 @@ class Stage:
             node = dice.pick(self._honest)
             self._depositors.append(node.number)
             line = Line(world, node)
-            body = _task(agent_dice, number)
+            others = [each for each in self._honest if each is not node]
+            addresses = [self._register.address(each) for each in others]
+            fork = world.dice.fork(f"delegates {number}")
+            body = _task(agent_dice, number, plan.exclusive)
+            body = _entrusted(body, addresses, fork)
             depositor = Depositor(line, self._ledger, agent_dice, body)
             world.after(dice.below(plan.seconds * 900), depositor.begin)
 
@@ -395,7 +401,7 @@ def _is_honest_list(
             complain(f"{node.name} lists {view.task.short}, which is {last.status}")
 
 
-def _task(dice: Dice, number: int) -> DepositTask:
+def _task(dice: Dice, number: int, exclusive: float) -> DepositTask:
     """One task of any urgency, size and length of lease."""
     return DepositTask(
         skill=dice.pick(SKILLS),
@@ -403,6 +409,16 @@ def _task(dice: Dice, number: int) -> DepositTask:
         body=dice.octets(dice.pick([0, 20, 900, 3_000])),
         size_seconds=float(dice.between(1, 20)),
         lease_seconds=dice.pick([2, 5, 15]),
-        exclusive=dice.chance(0.2),
+        exclusive=dice.chance(exclusive),
         key=f"task {number}".encode(),
     )
+
+
+def _entrusted(body: DepositTask, others: list[Address], dice: Dice) -> DepositTask:
+    """Most exclusive tasks have delegates: two others, or three."""
+    count = dice.between(DELEGATES_MAX - 1, DELEGATES_MAX)
+    if not body.exclusive or len(others) < count or dice.chance(0.25):
+        return body
+    delegates = tuple(dice.shuffled(others)[:count])
+    short = body.body[:TASK_INLINE_BODY_BYTES_MAX]
+    return replace(body, body=short, delegates=delegates)

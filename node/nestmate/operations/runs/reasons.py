@@ -15,7 +15,7 @@ from nestmate.operations.reasons import (
     Telling,
 )
 from nestmate.operations.runs.asking import answer
-from nestmate.operations.runs.signals import show_task
+from nestmate.operations.runs.signals import show_task, show_votes
 from nestmate.operations.signals import SignalShow
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.signals import requests as core
@@ -60,6 +60,7 @@ async def explain(node: Node, request: ClaimExplain, _caller: Caller) -> Reasons
         idle=found.idle,
         room=found.room,
         lease_seconds_left=_rounded(found.lease_seconds),
+        delegates=show_votes(found.delegates),
     )
 
 

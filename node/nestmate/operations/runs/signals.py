@@ -1,6 +1,7 @@
 """Carries out the operations on signals."""
 
 import time
+from collections.abc import Iterable
 from hashlib import sha256
 
 from nestmate.node.filters import Filter
@@ -20,6 +21,7 @@ from nestmate.operations.signals import (
     Acknowledged,
     Author,
     Authors,
+    DelegateVote,
     Deposited,
     SignalAuthors,
     SignalDeposit,
@@ -33,6 +35,7 @@ from nestmate.operations.signals import (
     TaskInput,
     TaskResult,
 )
+from nestmate_protocol.directory import requests as directory
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
     LEASE_SECONDS_MAX,
@@ -42,6 +45,7 @@ from nestmate_protocol.limits import (
 )
 from nestmate_protocol.signals import requests as core
 from nestmate_protocol.signals import yields
+from nestmate_protocol.signals.votes import VoteView
 
 TAIL_KINDS = ("signal.*", "task.*", "claim.*")
 
@@ -69,6 +73,7 @@ async def deposit(node: Node, request: SignalDeposit, _caller: Caller) -> Deposi
         shared=request.share,
         parent=identifier(TaskId, request.parent, "parent") if request.parent else None,
         apart=request.apart.encode(),
+        delegates=tuple([await _agent(node, who) for who in request.delegates]),
     )
     made = await answer(node, task, core.Deposited)
     return Deposited(task=made.task.text)
@@ -153,6 +158,27 @@ def acknowledge(said: core.Acknowledged) -> Acknowledged:
     return Acknowledged(task=said.task.text, generation=said.generation)
 
 
+def show_votes(views: Iterable[VoteView]) -> list[DelegateVote]:
+    """How delegates have voted, as it is shown."""
+    return [
+        DelegateVote(
+            delegate=each.delegate.text,
+            generation=each.generation,
+            round=each.round,
+            holder=each.holder.text if each.holder else None,
+        )
+        for each in views
+    ]
+
+
+async def _agent(node: Node, who: str) -> Address:
+    """The address of an agent, which may be given by the name of a contact."""
+    if who.startswith("nest1"):
+        return identifier(Address, who, "delegates")
+    view = await answer(node, directory.WhoIs(who, 0), directory.AgentView)
+    return view.address
+
+
 def show_task(view: core.TaskView) -> Task:
     """A task as it is shown; its texts may be foreign."""
     return Task(
@@ -177,4 +203,5 @@ def show_task(view: core.TaskView) -> Task:
         ],
         parent=view.parent.text if view.parent else None,
         called_seconds=view.called_seconds,
+        delegates=show_votes(view.delegates),
     )
