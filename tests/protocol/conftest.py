@@ -14,7 +14,7 @@ import pytest
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Notify, Reply, Save
-from nestmate_protocol.ids import Address, NetworkId
+from nestmate_protocol.ids import Address, DeviceKey, NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.records import Kind, Record, open_record, sign_record
 from nestmate_protocol.signals.board import Board
@@ -84,6 +84,7 @@ class Agent:
                 self.disk,
                 lambda _: self.trust,
                 lambda skill, _: self.able.get(skill, ()),
+                whose=self.town.whose,
             ),
         )
         self.carry_out(self.board.start(self.town.now))
@@ -140,6 +141,11 @@ class Town:
             self.agents[name] = Agent(name, self)
             self.agents[name].boot()
         return [self.agents[name] for name in names]
+
+    def whose(self, key: DeviceKey) -> Address | None:
+        """For whom a key speaks: everybody in town knows everybody."""
+        names = [name for name in self.agents if key_of(name).public == key]
+        return address_of(names[0]) if names else None
 
     def lose(self, *kinds: Kind) -> None:
         """From now on records of these kinds get lost."""

@@ -172,6 +172,14 @@ def test_hearsay_that_proves_nothing_changes_nothing(town, ann, bob):
     assert hear(bob, head_frame([head])) == ([], [])
 
 
+def test_a_proof_against_a_key_that_speaks_for_nobody_known_costs_nothing(town, bob):
+    (eve,) = town.add("eve")
+    one, two = twice(town, eve)
+    del town.agents["eve"]
+    assert hear(bob, witness_frame([one.data, two.data])) == ([], [])
+    assert bob.board.liars.proofs == {}
+
+
 def test_a_node_believes_no_proof_against_itself(town, ann):
     one, two = twice(town, ann)
     assert hear(ann, witness_frame([one.data, two.data])) == ([], [])

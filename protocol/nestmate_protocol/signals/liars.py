@@ -94,7 +94,9 @@ class Liars:
         """A neighbour's hearsay: frames in answer to it, and what follows besides.
 
         Raises RemoteError if it is malformed. Of our own key ``me`` nothing is
-        believed: our own node knows what it signed.
+        believed: our own node knows what it signed. Nor is anything kept of keys that
+        speak for nobody known here: they can be made without end, and each would cost
+        all nodes a proof.
         """
         heads, witnesses = open_hearsay(data, self._network)
         shown: list[bytes] = []
@@ -112,8 +114,9 @@ class Liars:
             proof = self._chains.clash(record, link)
             if last is not None and contradict(*last, record, link):
                 proof = Proof(last[0].data, record.data)
-            if proof and record.author != me and record.author.raw not in self.proofs:
-                author = self._whose(record.author)
+            author = self._whose(record.author)
+            fresh = record.author != me and record.author.raw not in self.proofs
+            if proof and fresh and author is not None:
                 outcomes += self._convict(record.author, author, proof)
             last = record, link
         return answers, outcomes
@@ -137,9 +140,7 @@ class Liars:
         """When ``wake`` is due, in monotonic ms."""
         return self._due_ms
 
-    def _convict(
-        self, key: DeviceKey, author: Address | None, proof: Proof
-    ) -> list[Outcome]:
+    def _convict(self, key: DeviceKey, author: Address, proof: Proof) -> list[Outcome]:
         """Hear a key no more, keep the proof and pass it on; the oldest makes room."""
         writes: list[tuple[bytes, bytes | None]] = []
         self.proofs[key.raw] = proof
@@ -149,8 +150,7 @@ class Liars:
             writes.append((PROOF_PREFIX + oldest, None))
         writes.append((PROOF_PREFIX + key.raw, encode([proof.first, proof.second])))
         self._chains.forget(key.raw)
-        if author is not None:
-            self._drop(author)
+        self._drop(author)
         return [
             Save(tuple(writes)),
             Notify("author.equivocated", None, author, {"key": key.text}),

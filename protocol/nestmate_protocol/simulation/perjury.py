@@ -75,8 +75,7 @@ class Perjury:
         self._tell(pair[0], first)
         self._tell(pair[1], self._say(SHOUTS + 1))
         self._world.run(2 * RULE.digest_ms + SLACK_MS)
-        reached = self._reach(pair[0], others)
-        self._look([n for n in reached if n in known], self._knows_the_lie)
+        self._look(self._reach(pair[0], known), self._knows_the_lie)
         pair[1].crash()
         self._world.start(pair[1])
         self._world.run(REUNION_MS)
@@ -107,13 +106,13 @@ class Perjury:
                     return one, other
         return None
 
-    def _reach(self, start: Node, others: dict[int, Node]) -> list[Node]:
-        """Whom news reaches from a node without passing through the liar."""
+    def _reach(self, start: Node, known: list[Node]) -> list[Node]:
+        """Whom news reaches from a node by way of those who know the liar."""
         found = {start.number: start}
         waiting = [start]
         while waiting:
             for node in self._world.links.neighbours(waiting.pop()):
-                if node.number in others and node.number not in found:
+                if node in known and node.number not in found:
                     found[node.number] = node
                     waiting.append(node)
         return list(found.values())
