@@ -21,6 +21,9 @@ from nestmate.store.snapshot import Pair
 
 COUNT_KEY: Final = RESERVED + b"batches"
 
+BLOOM_BITS: Final = 10  # a key that is not there is told so without a look at the disk
+WRITE_BUFFER_BYTES: Final = 8 << 20
+
 _COUNT: Final = struct.Struct(f">Q{CHAIN_BYTES}s")
 _CHECK: Final = struct.Struct(">I")
 _DELETED: Final = b"\0\0\0\0"
@@ -52,7 +55,11 @@ class Database:
     ) -> None:
         try:
             self._db: Any = plyvel.DB(
-                str(path), create_if_missing=create, paranoid_checks=strict
+                str(path),
+                create_if_missing=create,
+                paranoid_checks=strict,
+                bloom_filter_bits=BLOOM_BITS,
+                write_buffer_size=WRITE_BUFFER_BYTES,
             )
         except plyvel.IOError as error:
             if any(cause in error.args[0] for cause in _NO_ROOM):
