@@ -158,13 +158,36 @@ def open_record(data: bytes, network: NetworkId) -> Record:
 
     Raises RemoteError and nothing else, whatever the bytes.
     """
-    record, message = _read(data, network)
-    verify(record.author, message, data[-_SIGNATURE_BYTES:])
+    letter = read_letter(data, network)
+    record = _record_of(letter, data)
+    letter.prove()
     return record
 
 
-def _read(data: bytes, network: NetworkId) -> tuple[Record, bytes]:
-    """What these bytes say, and the message its author must have signed."""
+class Letter(NamedTuple):
+    """A record whose payload was not read and whose signature was not verified.
+
+    For who reads the payload itself, as strictly as ``codec.decode`` would and with a
+    look at the version in field 0, or verifies many signatures in one go.
+    """
+
+    kind: Kind
+    id: RecordId
+    author: DeviceKey
+    payload: bytes
+    message: bytes
+    signature: bytes
+
+    def prove(self) -> None:
+        """Come back only if its author signed it; RemoteError otherwise."""
+        verify(self.author, self.message, self.signature)
+
+
+def read_letter(data: bytes, network: NetworkId) -> Letter:
+    """The parts of the record these foreign bytes say they are.
+
+    Raises RemoteError and nothing else, whatever the bytes.
+    """
     if len(data) > RECORD_BYTES_MAX:
         raise RemoteError(Fault.TOO_LARGE, f"{len(data)} bytes")
     if data[:2] != _START or data[3 : 3 + len(_HEADER)] != _HEADER:
@@ -181,12 +204,20 @@ def _read(data: bytes, network: NetworkId) -> tuple[Record, bytes]:
     end = len(data) - len(_SIGNATURE) - _SIGNATURE_BYTES
     if data[end : end + len(_SIGNATURE)] != _SIGNATURE:
         raise RemoteError(Fault.MALFORMED, "no signature of 64 bytes")
-    fields = _open_payload(data, start, end)
     protected, sealed = data[1:protected_end], data[start:end]
-    author = DeviceKey(data[3 + len(_HEADER) : 3 + _KIND_AT])
-    message = _to_be_signed(dialect, network, protected, sealed)
-    identity = RecordId(sha256(protected + sealed).digest())
-    return Record(identity, dialect.kind, author, fields, data), message
+    return Letter(
+        dialect.kind,
+        RecordId(sha256(protected + sealed).digest()),
+        DeviceKey(data[3 + len(_HEADER) : 3 + _KIND_AT]),
+        _payload(data, start, end),
+        _to_be_signed(dialect, network, protected, sealed),
+        data[-_SIGNATURE_BYTES:],
+    )
+
+
+def _record_of(letter: Letter, data: bytes) -> Record:
+    fields = read_payload(letter.payload)
+    return Record(letter.id, letter.kind, letter.author, fields, data)
 
 
 def make_frame(items: Sequence[tuple[bytes, int]]) -> bytes:
@@ -228,19 +259,19 @@ def open_frame(data: bytes, network: NetworkId) -> tuple[Carried, ...]:
     rows = frame.items(1, FRAME_RECORDS_MAX)
     if not rows:
         raise RemoteError(Fault.BAD_FIELD, "empty frame")
-    carried, messages = [], []
+    carried, letters = [], []
     for item in rows:
-        record, message, age_ms = _read_row(item, network)
+        letter, record, age_ms = _read_row(item, network)
         carried.append(Carried(record, age_ms))
-        messages.append(message)
+        letters.append(letter)
     # All signatures in one go: libsodium's tables stay in the cache that way.
-    for (record, _), message in zip(carried, messages, strict=True):
-        verify(record.author, message, record.data[-_SIGNATURE_BYTES:])
+    for letter in letters:
+        letter.prove()
     return tuple(carried)
 
 
-def _read_row(item: Value, network: NetworkId) -> tuple[Record, bytes, int]:
-    """One record of a frame, the message to be verified, and its age in ms."""
+def _read_row(item: Value, network: NetworkId) -> tuple[Letter, Record, int]:
+    """One record of a frame, yet to be proved, and its age in ms."""
     if type(item) is not list or len(item) < len(Carried._fields):
         raise RemoteError(Fault.BAD_FIELD, "a record and its age")
     age_ms, data = item[:2]
@@ -248,7 +279,8 @@ def _read_row(item: Value, network: NetworkId) -> tuple[Record, bytes, int]:
         raise RemoteError(Fault.BAD_FIELD, "age")
     if type(data) is not bytes:
         raise RemoteError(Fault.BAD_FIELD, "record")
-    return *_read(data, network), age_ms
+    letter = read_letter(data, network)
+    return letter, _record_of(letter, data), age_ms
 
 
 def _to_be_signed(
@@ -259,13 +291,18 @@ def _to_be_signed(
     return _CONTEXT + protected + dialect.aad + place.raw + sealed
 
 
-def _open_payload(data: bytes, start: int, end: int) -> Fields:
-    """The fields of the byte string from ``start`` to ``end``, its head included."""
+def _payload(data: bytes, start: int, end: int) -> bytes:
+    """What is in the byte string from ``start`` to ``end``, its head included."""
     total = end - start
     width = 1 if total <= _INLINE_MAX + 1 else 2 if total <= _BYTE_MAX + 2 else 3
     if total < 1 or data[start : start + width] != _octets_head(total - width):
         raise RemoteError(Fault.MALFORMED, "payload")
-    body = decode(data[start + width : end])
+    return data[start + width : end]
+
+
+def read_payload(payload: bytes) -> Fields:
+    """The fields of the payload of a record, its version seen to."""
+    body = decode(payload)
     if not isinstance(body, dict):
         raise RemoteError(Fault.MALFORMED, "payload is no map")
     version = body.get(0)

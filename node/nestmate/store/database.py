@@ -15,7 +15,7 @@ from typing import Any, Final
 import plyvel
 
 from nestmate.errors import BusyError, StoreError
-from nestmate.store.base import RESERVED, Write, check_key
+from nestmate.store.base import KEY_BYTES_MAX, RESERVED, Write, check_key
 from nestmate.store.head import CHAIN_BYTES, EMPTY_CHAIN
 from nestmate.store.snapshot import Pair
 
@@ -170,11 +170,17 @@ def stored_batch(writes: Iterable[Write]) -> tuple[list[Write], bytes]:
     """Writes as they shall lie in LevelDB, and the checksums of all of them."""
     batch: list[Write] = []
     tags: list[bytes] = []
+    crc, pack = zlib.crc32, _CHECK.pack
     for key, value in writes:
-        check_key(key)
-        stored = None if value is None else sealed(key, value)
-        batch.append((key, stored))
-        tags.append(_DELETED + key if stored is None else stored[: _CHECK.size])
+        if not 0 < len(key) <= KEY_BYTES_MAX or not key[0]:
+            check_key(key)
+        if value is None:
+            batch.append((key, None))
+            tags.append(_DELETED + key)
+        else:
+            tag = pack(crc(value, crc(key)))
+            batch.append((key, tag + value))
+            tags.append(tag)
     return batch, b"".join(tags)
 
 

@@ -25,6 +25,7 @@ Locate = Callable[[bytes], Spot | None]
 Ends = dict[int, int] | None
 
 _NOWHERE: Final[dict[int, int]] = {}
+_NO_CUTS: Final[list[Cut]] = []
 
 
 class Authority:
@@ -58,20 +59,26 @@ class Authority:
         holding = self.holdings.get(cap)
         return holding is not None and author in holding.keys
 
-    def passes(self, cap: bytes, spot: Spot, hlc: int, op: bytes) -> bool:
-        """Whether an op at a place passes; its author is that of the place."""
+    def lets(self, cap: bytes, author: bytes, hlc: int) -> bool | None:
+        """Whether an author's op passes by its cap alone; None if its place decides."""
         if not cap:
-            return spot.author in self._founders
+            return author in self._founders
         holding = self.holdings.get(cap)
         if (
             holding is None
             or not holding.alive
             or hlc > holding.ends_hlc
-            or spot.author not in holding.keys
+            or author not in holding.keys
         ):
             return False
-        if not holding.cuts:
-            return True
+        return None if holding.cuts else True
+
+    def passes(self, cap: bytes, spot: Spot, hlc: int, op: bytes) -> bool:
+        """Whether an op at a place passes; its author is that of the place."""
+        clear = self.lets(cap, spot.author, hlc)
+        if clear is not None:
+            return clear
+        holding = self.holdings[cap]
         if spot.lane > 1:
             return all(op in cut.heads for cut in holding.cuts)
         ends = holding.ends.get((spot.lane, spot.author), _NOWHERE)
@@ -87,7 +94,7 @@ class Authority:
 
     def cuts_naming(self, op: bytes) -> list[Cut]:
         """The revocations that name an op as a head."""
-        return self._naming.get(op, [])
+        return self._naming.get(op, _NO_CUTS)
 
     # --- what comes in
 

@@ -92,10 +92,11 @@ class Branch:
 class Chain:
     """All branches of one author in one lane."""
 
-    __slots__ = ("branches", "bytes", "key", "tips", "touched")
+    __slots__ = ("author", "branches", "bytes", "key", "lane", "tips", "touched")
 
     def __init__(self, key: bytes, branches: list[Branch]) -> None:
         self.key = key
+        self.lane, self.author = key[0], key[1:]
         self.branches = branches
         self.bytes = sum(branch.bytes for branch in branches)
         self.tips = {each.tip: each for each in branches if each.next > each.first}
@@ -103,16 +104,6 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"<Chain of {len(self.branches)} branches>"
-
-    @property
-    def author(self) -> bytes:
-        """The key of its author."""
-        return self.key[1:]
-
-    @property
-    def lane(self) -> int:
-        """The lane it lies in."""
-        return self.key[0]
 
     def extend(self, branch: Branch, link: "Link", size: int) -> None:
         """Put one more op of ``size`` bytes at the end of a branch."""
@@ -158,39 +149,40 @@ class Chains:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._chains: dict[bytes, Chain] = {}
-        self._touched: dict[bytes, Chain] = {}
+        self._chains: tuple[dict[bytes, Chain], ...] = ({}, {})
+        self._touched: set[Chain] = set()
 
     def __repr__(self) -> str:
-        return f"<Chains {len(self._chains)} read>"
+        return f"<Chains {sum(map(len, self._chains))} read>"
 
     def chain(self, lane: int, author: bytes) -> Chain:
         """The chain of an author in a lane, maybe empty."""
-        key = bytes((lane,)) + author
-        chain = self._chains.get(key)
+        chain = self._chains[lane].get(author)
         if chain is None:
+            key = bytes((lane,)) + author
             found = self._rows.scan(b"b" + key)
             chain = Chain(
                 key, [Branch.unpacked(n, raw) for n, (_, raw) in enumerate(found)]
             )
-            self._chains[key] = chain
+            self._chains[lane][author] = chain
         return chain
 
     def touch(self, chain: Chain, branch: Branch) -> None:
         """Take note that a branch has changed."""
         chain.touched.add(branch)
-        self._touched[bytes((chain.lane,)) + chain.author] = chain
+        self._touched.add(chain)
 
     def flush(self) -> None:
         """Put every branch that has changed into its row."""
-        for key, chain in self._touched.items():
+        for chain in self._touched:
             for branch in chain.touched:
-                row = b"b" + key + _NUMBER.pack(branch.number)
+                row = b"b" + chain.key + _NUMBER.pack(branch.number)
                 self._rows.put(row, branch.packed())
             chain.touched.clear()
         self._touched.clear()
-        if len(self._chains) > CHAINS_KEPT_MAX:
-            self._chains.clear()
+        for kept in self._chains:
+            if len(kept) > CHAINS_KEPT_MAX:
+                kept.clear()
 
     def all(self, lane: int) -> Iterator[Chain]:
         """Every chain of a lane, in the order of its authors."""
@@ -204,13 +196,10 @@ class Chains:
 
     def put(self, chain: Chain, branch: Branch, link: Link) -> None:
         """Keep one op at its place."""
-        self._rows.put(
-            b"a" + chain.key + _PLACE.pack(branch.number, link.seq),
-            _LINK.pack(
-                link.id, link.hlc, link.flags, link.cap or _NONE, link.incarnation
-            )
-            + link.touched,
-        )
+        seq, identity, hlc, flags, cap, incarnation, touched = link
+        fixed = _LINK.pack(identity, hlc, flags, cap or _NONE, incarnation)
+        place = _PLACE.pack(branch.number, seq)
+        self._rows.put(b"a" + chain.key + place, fixed + touched)
 
     def links(
         self, chain: Chain, number: int, first: int = 0, end: int = _SEQ_MAX

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from nestmate_protocol.grants import Grant
+from nestmate_protocol.grants import Grant, Rights
 from nestmate_protocol.spaces.auth import (
     endorsed_in,
     grant_in,
@@ -85,7 +85,8 @@ class Holding:
     the line. ``alive`` says that every op that carries one of the line counts; ``cuts``
     are all revocations that count on the line. ``ends`` keeps, for lane and author, how
     far each branch counts under those; None for all of it. A ``fresh`` one was never
-    judged, and nothing is held under it.
+    judged, and nothing is held under it. ``rights_everywhere`` are those for every path
+    and type.
     """
 
     dot: bytes
@@ -98,16 +99,19 @@ class Holding:
     cuts: tuple[Cut, ...] = ()
     ends: dict[tuple[int, bytes], dict[int, int] | None] = field(default_factory=dict)
     fresh: bool = True
+    keys: tuple[bytes, ...] = field(init=False)
+    rights_everywhere: Rights = field(init=False)
+
+    def __post_init__(self) -> None:
+        grant = self.grant
+        self.keys = tuple([key.raw for key in grant.keys])
+        everywhere = grant.types is None and "" in grant.areas
+        self.rights_everywhere = grant.rights if everywhere else Rights(0)
 
     @property
     def parent(self) -> "Holding | None":
         """The holding it was made out of, None for a founder's own right."""
         return self.line[1] if len(self.line) > 1 else None
-
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        """The keys that may act under it."""
-        return tuple(key.raw for key in self.grant.keys)
 
 
 def read_deed(deed: Deed, mutations: Sequence[Mutation]) -> None:

@@ -87,11 +87,11 @@ class Ephemeral:
     def keep(self, op: Op) -> None:
         """Take in an op that passes and that ``refuses`` had nothing against."""
         place = op.place
-        writer = op.author.raw, place.incarnation
-        row = stored.pack(place.lane, (0, 0), place.hlc, writer, op.data)
+        author, incarnation = op.author.raw, place.incarnation
+        head = stored.head(place.lane, 0, 0, place.hlc, author, incarnation)
         word = _word(op)
         due = place.expires_ms.to_bytes(8) + op.id.raw
-        self._rows.put(stored.AT + word.id, row)
+        self._rows.put(stored.AT + word.id, head + op.data)
         self._rows.put(_OFFERED + place.hlc.to_bytes(8) + word.id, b"")
         self._rows.put(_DUE + due, word.cap)
         self._telling.offers.append(Offer(Lane.EPHEMERAL, due_key(word), entered=True))

@@ -97,18 +97,19 @@ class Ledger:
         flags = self._flags(op)
         touched = pack_touched(mutations) if flags & COVERED and place.lane else b""
         link = Link(seq, raw, hlc, flags, cap, incarnation, touched)
-        spot = Spot(place.lane, author, branch.number, seq)
-        writer = author, incarnation
-        row = stored.pack(place.lane, (branch.number, seq), hlc, writer, op.data)
-        self._rows.put(stored.AT + raw, row)
+        head = stored.head(place.lane, branch.number, seq, hlc, author, incarnation)
+        self._rows.put(stored.AT + raw, head + op.data)
         if len(chain.branches) > 1:
             self._look_for_fork(chain, branch, link)
         chain.extend(branch, link, len(op.data))
         self.chains.put(chain, branch, link)
         self.chains.touch(chain, branch)
-        passes = self.authority.passes(cap, spot, hlc, raw)
+        passes = self.authority.lets(cap, author, hlc)
+        if passes is None:
+            passes = self.standing.passes(chain, branch.number, link)
         again: list[Holding] = []
         if not place.lane:
+            spot = Spot(0, author, branch.number, seq)
             again = self._keep_deed(Deed(raw, spot, cap, hlc), op, passes=passes)
         self.standing.enter(chain, branch, link, now_ms, passes=passes)
         if passes and flags & COVERED and place.lane:
@@ -136,10 +137,13 @@ class Ledger:
         holding = self.authority.holdings.get(cap)
         if holding is None:
             return 0
-        covers = holding.grant.covers
+        everywhere, covers = int(holding.rights_everywhere), holding.grant.covers
         for mutation in mutations:
-            if not well_formed(mutation) or not covers(
-                right_for(mutation), mutation.path, mutation.type
+            if not well_formed(mutation):
+                return 0
+            right = right_for(mutation)
+            if not int(right) & everywhere and not covers(
+                right, mutation.path, mutation.type
             ):
                 return 0
         return COVERED
@@ -173,7 +177,7 @@ class Ledger:
     def _note_heads(self, cut: Cut) -> None:
         for head in cut.heads:
             at = self.locate(head)
-            if at is not None:
+            if at is not None and at.lane != Lane.EPHEMERAL:
                 self.standing.note_head(head, at)
 
     def _settle_named(self, deed: Deed, now_ms: int) -> None:

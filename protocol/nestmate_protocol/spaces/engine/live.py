@@ -26,6 +26,7 @@ class Live:
         self._rows = rows
         self._telling = telling
         self._loaded: dict[bytes, dict[bytes, bytes]] = {}
+        self._unseen: set[bytes] = set()
         self._conflicts = {key[1:] for key, _ in rows.scan(b"f")}
 
     def __repr__(self) -> str:
@@ -70,6 +71,7 @@ class Live:
 
     def rest(self) -> None:
         """Let go of what was read; to be called when nothing waits to be written."""
+        self._unseen.clear()
         if len(self._loaded) > OBJECTS_KEPT_MAX:
             self._loaded.clear()
 
@@ -79,9 +81,10 @@ class Live:
         """The live entries of a register or counter, kept at hand."""
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[key] = {
-                row[-DOT_BYTES:]: raw for row, raw in self._rows.scan(b"k" + key)
-            }
+            scan = self._rows.scan if key in self._unseen else self._rows.below
+            found = scan(b"k" + key)
+            loaded = {row[-DOT_BYTES:]: raw for row, raw in found}
+            self._loaded[key] = loaded
         return loaded
 
     def entry(self, key: bytes, dot: bytes) -> bytes | None:
@@ -94,14 +97,18 @@ class Live:
     def put(self, key: bytes, dot: bytes, raw: bytes) -> None:
         """An entry is live."""
         loaded = self._loaded.get(key)
-        if loaded is not None:
+        if loaded is None:
+            self._unseen.add(key)
+        else:
             loaded[dot] = raw
         self._rows.put(b"k" + key + dot, raw)
 
     def delete(self, key: bytes, dot: bytes) -> None:
         """An entry is not live."""
         loaded = self._loaded.get(key)
-        if loaded is not None and loaded.pop(dot, None) is None:
+        if loaded is None:
+            self._unseen.add(key)
+        elif loaded.pop(dot, None) is None:
             return
         self._rows.delete(b"k" + key + dot)
 

@@ -59,27 +59,27 @@ class Objects:
     def add(self, by: Writer, content: Content, *, last: bool) -> None:
         """An op counts from now on; ``last`` says its writer wrote nothing later."""
         early = self._early and self._came_early(by.id)
+        tell = self._telling.changes.append
         for n, (mutation, value) in enumerate(zip(*content, strict=True)):
-            key = mutation.path.encode() + TYPE_BYTE[mutation.type]
-            dot = by.id + bytes((n,))
             kind = mutation.type
-            self._supersede(key, kind, dot, by.author, mutation.superseded)
-            if kind is Type.REGISTER:
-                writer = by.author + by.incarnation
-                ahead = b"" if last else self._live.last_place(key, writer)
-                raw = b""
-                if mutation.action == _LIVING and not (
-                    early and self._live.is_superseded(key, kind, dot, by.author)
-                ):
-                    raw = pack_entry(by, mutation, value)
-                self._add_to_register(key, dot, by, raw, ahead)
-            elif kind is Type.COUNTER:
-                self._add_to_counter(key, dot, pack_entry(by, mutation, None))
-            elif (mutation.action == _LIVING or kind is Type.BUDGET) and not (
+            key = mutation.path.encode() + TYPE_BYTE[kind]
+            dot = by.id + bytes((n,))
+            raw = b""
+            if (mutation.action == _LIVING or kind is Type.BUDGET) and not (
                 early and self._live.is_superseded(key, kind, dot, by.author)
             ):
-                self._live.put(key, dot, pack_entry(by, mutation, value))
-            self._telling.changes.append(Changed(mutation.path, kind, Dot(dot)))
+                raw = pack_entry(by, mutation, value)
+            if kind is Type.REGISTER:
+                replaced = mutation.superseded
+                self._add_to_register(key, (dot, raw), by, replaced, last=last)
+            elif kind is Type.COUNTER:
+                self._add_to_counter(key, dot, raw)
+            else:
+                if mutation.superseded and kind in _REPLACED:
+                    self._supersede(key, dot, by.author, mutation.superseded)
+                if raw:
+                    self._live.put(key, dot, raw)
+            tell(Changed(mutation.path, kind, Dot(dot)))
 
     def add_again(self, by: Writer, content: Content) -> None:
         """An op counts again, long after others came that may have replaced it."""
@@ -88,49 +88,64 @@ class Objects:
         self.add(by, content, last=False)
 
     def _supersede(
-        self,
-        key: bytes,
-        kind: Type,
-        dot: bytes,
-        author: bytes,
-        superseded: Iterable[bytes],
+        self, key: bytes, dot: bytes, author: bytes, superseded: Iterable[bytes]
     ) -> None:
-        if kind not in _REPLACED:
-            return
-        rows = self._rows
+        """An entry of a set, list or claim replaces others."""
         for target in superseded:
-            rows.put(b"d" + key + target + dot, author)
+            self._rows.put(b"d" + key + target + dot, author)
             raw = self._live.entry(key, target)
             if raw is None:
-                if rows.get(b"o" + target[:-1]) is None:
-                    rows.put(b"e" + target[:-1], b"")
-                    self._early = True
-            elif kind is not Type.CLAIM or raw[AUTHOR] == author:
+                self._note_early(target)
+            elif key[-1] != Type.CLAIM or raw[AUTHOR] == author:
                 self._live.delete(key, target)
 
     def _add_to_register(
-        self, key: bytes, dot: bytes, by: Writer, raw: bytes, ahead: bytes
+        self,
+        key: bytes,
+        entry: tuple[bytes, bytes],
+        by: Writer,
+        superseded: Iterable[bytes],
+        *,
+        last: bool,
     ) -> None:
-        """A write of its writer, whose last one so far is at seq ``ahead``.
+        """A write replaces what it names, and what its writer wrote before.
 
-        ``raw`` is empty if it leaves nothing or was superseded before.
+        That the latter is so can be told from the writer's own rows, with none that
+        says it once more. An ``entry`` is a dot and what it leaves, maybe nothing.
         """
-        loaded = self._live.load(key)
+        dot, raw = entry
+        live, rows = self._live, self._rows
+        loaded = live.load(key)
         writer = by.author + by.incarnation
         place = by.seq.to_bytes(8)
-        self._rows.put(b"v" + key + writer + place + dot, b"")
+        for target in superseded:
+            other = loaded.get(target)
+            if other is None:
+                rows.put(b"d" + key + target + dot, b"")
+                self._note_early(target)
+                continue
+            if other[WRITER] != writer or other[PLACE] >= place:
+                rows.put(b"d" + key + target + dot, b"")
+            live.delete(key, target)
+        ahead = b"" if last else live.last_place(key, writer)
+        rows.put(b"v" + key + writer + place + dot, b"")
         if ahead <= place:
-            op = dot[:-1]
-            mine = [
-                each
-                for each, other in loaded.items()
-                if other[WRITER] == writer and (other[PLACE] < place or each[:-1] == op)
-            ]
-            for each in mine:
-                self._live.delete(key, each)
+            if loaded:
+                op = dot[:-1]
+                for each, other in tuple(loaded.items()):
+                    if other[WRITER] == writer and (
+                        other[PLACE] < place or each[:-1] == op
+                    ):
+                        live.delete(key, each)
             if raw:
-                self._live.put(key, dot, raw)
-        self._live.note_conflict(key, loaded)
+                live.put(key, dot, raw)
+        live.note_conflict(key, loaded)
+
+    def _note_early(self, target: bytes) -> None:
+        """Remember that something was replaced which may not be here yet."""
+        if self._rows.get(b"o" + target[:-1]) is None:
+            self._rows.put(b"e" + target[:-1], b"")
+            self._early = True
 
     def _add_to_counter(self, key: bytes, dot: bytes, raw: bytes) -> None:
         loaded = self._live.load(key)

@@ -96,6 +96,12 @@ class Rows:
         over.sort(reverse=reverse)
         return _merged(below, over, reverse=reverse)
 
+    def below(self, prefix: bytes) -> Iterator[Pair]:
+        """As ``scan``, where nothing has been put since the last batch."""
+        cut = len(self._prefix)
+        found = self._reader.scan(self._prefix + prefix)
+        return ((key[cut:], value) for key, value in found)
+
     def drain(self) -> tuple[Write, ...]:
         """All that was put since the last time, for one batch."""
         prefix = self._prefix

@@ -37,11 +37,8 @@ class Stored(NamedTuple):
                 return (), ()
 
 
-def pack(
-    lane: int, spot: tuple[int, int], hlc: int, writer: tuple[bytes, bytes], wire: bytes
-) -> bytes:
-    """The row of an op; ``writer`` is its author and the incarnation."""
-    return _HEAD.pack(lane, *spot, hlc, *writer) + wire
+head = _HEAD.pack
+"""What stands before an op's bytes: lane, branch, seq, hlc, author, incarnation."""
 
 
 def unpack(raw: bytes) -> Stored:

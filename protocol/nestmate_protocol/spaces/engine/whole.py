@@ -33,6 +33,8 @@ _NEW: Final = Admission(Verdict.NEW)
 _KNOWN: Final = Admission(Verdict.KNOWN)
 _PARKED: Final = Admission(Verdict.PARKED)
 _QUARANTINED: Final = Admission(Verdict.QUARANTINED)
+_BROKEN: Final = Admission(Verdict.REFUSED, fault=Fault.BROKEN_CHAIN)
+_FULL: Final = Admission(Verdict.REFUSED, fault=Fault.OVER_LIMIT)
 _HELD: Final = (Verdict.NEW, Verdict.QUARANTINED)
 
 
@@ -46,6 +48,7 @@ class Engine:
     def __init__(self, space: SpaceId, reader: Reader, prefix: bytes) -> None:
         """``prefix`` begins every key of this space."""
         self.space = space
+        self._raw = space.raw
         self._rows = rows = Rows(reader, prefix)
         self._telling = Telling()
         self._ledger = Ledger(space, rows, self._telling)
@@ -114,10 +117,7 @@ class Engine:
     # --- admission
 
     def _admit(self, op: Op, now: Moment) -> Admission:
-        raw = op.id.raw
-        if self._rows.get(stored.AT + raw) is not None:
-            return _KNOWN
-        place = op.place
+        raw, place = op.id.raw, op.place
         if place.hlc > (now.wall_ms << COUNTER_BITS) + _SKEW:
             self._parked.put(op)
             return _PARKED
@@ -129,7 +129,7 @@ class Engine:
                 authority.begin(raw, read_genesis(op))
             except RemoteError as error:
                 return Admission(Verdict.REFUSED, fault=error.fault)
-        elif op.space != self.space:
+        elif self._raw not in {place.space.raw, raw}:
             return Admission(Verdict.REFUSED, fault=Fault.BAD_FIELD)
         cap = place.cap
         if cap and cap not in authority.holdings and not self._holds(cap[:ID_BYTES]):
@@ -138,10 +138,10 @@ class Engine:
         if not authority.names(cap or b"", author):
             return Admission(Verdict.REFUSED, fault=Fault.NOT_ENTITLED)
         if place.lane is Lane.EPHEMERAL:
+            if self._holds(raw):
+                return _KNOWN
             return self._ledger.keep_word(op, now.wall_ms)
         chain = self._ledger.chains.chain(place.lane, author)
-        if chain.bytes + len(op.data) > AUTHOR_BYTES_MAX:
-            return Admission(Verdict.REFUSED, fault=Fault.OVER_LIMIT)
         found = self._branch_for(op, chain)
         if isinstance(found, Admission):
             return found
@@ -156,18 +156,26 @@ class Engine:
         return Admission(Verdict.PENDING, missing=RecordId(missing))
 
     def _branch_for(self, op: Op, chain: Chain) -> Branch | Admission:
-        """The branch an op goes on, maybe a new one."""
+        """The branch an op goes on, maybe a new one.
+
+        What comes after the last op of a branch was never here, without a look.
+        """
         prev, seq = op.place.prev, op.place.seq
+        branch = None if prev is None else chain.tips.get(prev.raw)
+        full = chain.bytes + len(op.data) > AUTHOR_BYTES_MAX
+        if branch is not None:
+            if branch.next != seq:
+                return _BROKEN
+            return _FULL if full else branch
+        if self._holds(op.id.raw):
+            return _KNOWN
+        if full:
+            return _FULL
         if prev is None:
             return chain.fork(-1, 0)
-        branch = chain.tips.get(prev.raw)
-        if branch is not None:
-            if branch.next == seq:
-                return branch
-            return Admission(Verdict.REFUSED, fault=Fault.BROKEN_CHAIN)
         spot = self._ledger.locate(prev.raw)
         if spot is None:
             return self._wait(op, prev.raw)
         if (spot.lane, spot.author, spot.seq + 1) != (chain.lane, chain.author, seq):
-            return Admission(Verdict.REFUSED, fault=Fault.BROKEN_CHAIN)
+            return _BROKEN
         return chain.fork(spot.branch, seq)
