@@ -89,3 +89,9 @@ class Disk:
 def disk() -> Disk:
     """A disk with nothing on it."""
     return Disk()
+
+
+@pytest.fixture
+def make_disk() -> Callable[[], Disk]:
+    """Makes disks with nothing on them."""
+    return Disk

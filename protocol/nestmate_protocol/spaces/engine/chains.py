@@ -100,7 +100,7 @@ class Chain:
         self.branches = branches
         self.bytes = sum(branch.bytes for branch in branches)
         self.tips = {each.tip: each for each in branches if each.next > each.first}
-        self.touched: set[Branch] = set()
+        self.touched: dict[Branch, None] = {}
 
     def __repr__(self) -> str:
         return f"<Chain of {len(self.branches)} branches>"
@@ -150,7 +150,7 @@ class Chains:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._chains: tuple[dict[bytes, Chain], ...] = ({}, {})
-        self._touched: set[Chain] = set()
+        self._touched: dict[Chain, None] = {}
 
     def __repr__(self) -> str:
         return f"<Chains {sum(map(len, self._chains))} read>"
@@ -169,8 +169,8 @@ class Chains:
 
     def touch(self, chain: Chain, branch: Branch) -> None:
         """Take note that a branch has changed."""
-        chain.touched.add(branch)
-        self._touched.add(chain)
+        chain.touched[branch] = None
+        self._touched[chain] = None
 
     def flush(self) -> None:
         """Put every branch that has changed into its row."""

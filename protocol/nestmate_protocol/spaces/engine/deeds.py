@@ -85,8 +85,8 @@ class Holding:
     the line. ``alive`` says that every op that carries one of the line counts; ``cuts``
     are all revocations that count on the line. ``ends`` keeps, for lane and author, how
     far each branch counts under those; None for all of it. A ``fresh`` one was never
-    judged, and nothing is held under it. ``rights_everywhere`` are those for every path
-    and type.
+    judged, and nothing is held under it; ``shown`` counts the offered ops under it.
+    ``rights_everywhere`` are those for every path and type.
     """
 
     dot: bytes
@@ -99,6 +99,7 @@ class Holding:
     cuts: tuple[Cut, ...] = ()
     ends: dict[tuple[int, bytes], dict[int, int] | None] = field(default_factory=dict)
     fresh: bool = True
+    shown: int = 0
     keys: tuple[bytes, ...] = field(init=False)
     rights_everywhere: Rights = field(init=False)
 

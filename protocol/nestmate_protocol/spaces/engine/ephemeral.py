@@ -151,7 +151,7 @@ class Ephemeral:
                 said.append((key, entry))
                 if before is not None:
                     outdone.add(before[1])
-        for each in outdone - {word.id}:
+        for each in sorted(outdone - {word.id}):
             self._drop_if_outdone(self._words[each])
         return said
 

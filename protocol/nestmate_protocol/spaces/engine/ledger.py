@@ -30,6 +30,7 @@ from nestmate_protocol.spaces.engine.deeds import Cut, Deed, Holding, Spot, read
 from nestmate_protocol.spaces.engine.ephemeral import Ephemeral
 from nestmate_protocol.spaces.engine.live import Live
 from nestmate_protocol.spaces.engine.objects import Content, Lost, Objects
+from nestmate_protocol.spaces.engine.offers import Offers
 from nestmate_protocol.spaces.engine.packing import Writer, pack_touched, touched_of
 from nestmate_protocol.spaces.engine.rows import Rows
 from nestmate_protocol.spaces.engine.standing import Flip, Standing
@@ -48,7 +49,8 @@ class Ledger:
         self._telling = telling
         self.chains = Chains(rows)
         self.authority = Authority(self.locate)
-        self.standing = Standing(rows, self.chains, self.authority, telling)
+        self.offers = Offers(rows, self.chains, self.authority, telling)
+        self.standing = Standing(self.chains, self.authority, self.offers, telling)
         self.live = Live(rows, telling)
         self.objects = Objects(rows, self.live, telling, self._find)
         self.ephemeral = Ephemeral(rows, telling)
@@ -72,6 +74,7 @@ class Ledger:
     def flush(self) -> None:
         """Put everything that was changed in memory into its rows."""
         self.chains.flush()
+        self.offers.flush()
         self.live.rest()
 
     # --- keeping
@@ -111,7 +114,7 @@ class Ledger:
         if not place.lane:
             spot = Spot(0, author, branch.number, seq)
             again = self._keep_deed(Deed(raw, spot, cap, hlc), op, passes=passes)
-        self.standing.enter(chain, branch, link, now_ms, passes=passes)
+        self.offers.enter(chain, branch, link, now_ms, passes=passes)
         if passes and flags & COVERED and place.lane:
             self.objects.add(
                 Writer(raw, author, incarnation, seq, hlc),
@@ -175,15 +178,15 @@ class Ledger:
         return again
 
     def _note_heads(self, cut: Cut) -> None:
-        for head in cut.heads:
+        for head in sorted(cut.heads):
             at = self.locate(head)
             if at is not None and at.lane != Lane.EPHEMERAL:
-                self.standing.note_head(head, at)
+                self.offers.note_head(head, at)
 
     def _settle_named(self, deed: Deed, now_ms: int) -> None:
         """Offer the heads that a revocation names, if it passes."""
-        for chain in self.standing.chains_named(deed):
-            self.standing.settle(chain, now_ms)
+        for chain in self.offers.chains_named(deed):
+            self.offers.settle(chain, now_ms)
 
     def _cut_by(self, cuts: list[Cut]) -> list[Holding]:
         """The holdings under revocations, of which one's head has just come."""
@@ -281,6 +284,7 @@ class Ledger:
         for deed in under.get(b"", ()):
             deed.passing = authority.is_founder(deed.author)
         for holding in sorted(authority.holdings.values(), key=lambda h: len(h.line)):
+            self.offers.restore(holding)
             self.standing.judge_first(holding)
             for deed in under.get(holding.dot, ()):
                 deed.passing = authority.passes(deed.cap, deed.spot, deed.hlc, deed.id)

@@ -10,6 +10,7 @@ Keys begin with the prefix of the space, then one letter:
 - ``o`` op id -> the op (``Stored``)
 - ``a`` lane, author, branch, seq -> its place in a chain (``chains``)
 - ``b`` lane, author, branch -> the branch
+- ``g`` dot -> how many offered ops act under a grant
 - ``t`` lane, hlc, op id -> nothing; the offered ops in the order sync wants
 - ``k`` path, type, dot -> a live entry
 - ``d`` path, type, dot, dot -> nothing; the first is superseded by the second

@@ -1,29 +1,20 @@
-"""Standing: which held ops pass, and which of them are offered to others.
+"""Standing: which held ops pass, judged anew where a grant or a revocation changes it.
 
-Within a branch both are told by one number for almost every op, so that a revocation
-costs what it changes. Offered is what passes, what a passing revocation names as a
-head, and everything below these; whatever else is held is in quarantine. This file
-knows no objects: it gives back which ops have begun or ceased to pass.
+Within a branch that is told by one number for almost every op, so that a revocation
+costs what it changes. This file knows no objects: it gives back which ops have begun or
+ceased to pass.
 """
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from nestmate_protocol.spaces.engine.authority import Authority, Ends
 from nestmate_protocol.spaces.engine.chains import Branch, Chain, Chains, Link
-from nestmate_protocol.spaces.engine.changes import (
-    Granted,
-    Offer,
-    Telling,
-    Ungranted,
-)
+from nestmate_protocol.spaces.engine.changes import Granted, Telling, Ungranted
 from nestmate_protocol.spaces.engine.deeds import Deed, Holding, Spot
-from nestmate_protocol.spaces.engine.needs import Needs
-from nestmate_protocol.spaces.engine.rows import Rows
+from nestmate_protocol.spaces.engine.offers import Offers
 from nestmate_protocol.spaces.ops import Dot, Lane
-
-_LANES: Final = {int(lane): lane for lane in Lane}
 
 
 class Flip(NamedTuple):
@@ -36,113 +27,28 @@ class Flip(NamedTuple):
 
 
 class Standing:
-    """What passes and what is offered, of everything that is held in chains."""
+    """What passes of everything that is held in chains."""
 
     def __init__(
-        self, rows: Rows, chains: Chains, authority: Authority, telling: Telling
+        self, chains: Chains, authority: Authority, offers: Offers, telling: Telling
     ) -> None:
-        self._rows = rows
         self._chains = chains
         self._authority = authority
+        self._offers = offers
         self._telling = telling
-        self._heads: dict[tuple[int, bytes], dict[bytes, Spot]] = {}
-        self._needs = Needs(chains, authority)
-        self._unsettled: dict[bytes, Chain] = {}
-        self.offered = [0, 0, 0]
 
     def __repr__(self) -> str:
-        return f"<Standing {self.offered} offered>"
+        return f"<Standing by {self._authority!r}>"
 
     def passes(self, chain: Chain, branch: int, link: Link) -> bool:
         """Whether a held op passes."""
         spot = Spot(chain.lane, chain.author, branch, link.seq)
         return self._authority.passes(link.cap, spot, link.hlc, link.id)
 
-    def enter(
-        self, chain: Chain, branch: Branch, link: Link, now_ms: int, *, passes: bool
-    ) -> None:
-        """A new op at the end of a branch: offer it, or keep it in quarantine."""
-        seq = link.seq
-        if not chain.lane:
-            self._needs.note(link.id, passes=passes)
-        if self._authority.cuts_naming(link.id):
-            spot = Spot(chain.lane, chain.author, branch.number, seq)
-            self._heads.setdefault((chain.lane, chain.author), {})[link.id] = spot
-        if passes:
-            branch.top = seq + 1
-            if branch.offered == seq and seq > branch.first:
-                branch.offered = seq + 1
-                self._offer(chain.lane, link, entered=True)
-                return
-        self.settle(chain, now_ms)
-
-    def note_head(self, head: bytes, spot: Spot) -> Chain:
-        """Take note where a head stands that a revocation names; gives its chain."""
-        self._heads.setdefault((spot.lane, spot.author), {})[head] = spot
-        return self._chains.chain(spot.lane, spot.author)
-
-    def settle(self, chain: Chain, now_ms: int) -> None:
-        """Offer what is to be offered of a chain, and of those it rests on."""
-        self._unsettled[chain.key] = chain
-        while self._unsettled:
-            self._settle(self._unsettled.popitem()[1], now_ms)
-
-    def _settle(self, chain: Chain, now_ms: int) -> None:
-        named: dict[int, int] = {}
-        spots = [
-            spot
-            for head, spot in self._heads.get((chain.lane, chain.author), {}).items()
-            if self._authority.is_named(head)
-        ]
-        for spot in spots if chain.lane else [*spots, *self._needs.carriers_on(chain)]:
-            named[spot.branch] = max(named.get(spot.branch, 0), spot.seq + 1)
-        for branch in reversed(chain.branches):
-            end = max(branch.top, branch.first, named.get(branch.number, 0))
-            if end > branch.first or branch.offered > branch.first:
-                self._move(chain, branch, end)
-            if end > branch.first and branch.parent >= 0:
-                below = named.get(branch.parent, 0)
-                named[branch.parent] = max(below, branch.first)
-            self._note_void(chain, branch, now_ms)
-
-    def _move(self, chain: Chain, branch: Branch, end: int) -> None:
-        """Offer a branch up to ``end``."""
-        offered = branch.offered
-        if end == offered:
-            return
-        low, high = sorted((offered, end))
-        for link in self._chains.links(chain, branch.number, low, high):
-            self._offer(chain.lane, link, entered=end > offered)
-        branch.offered = end
-        self._chains.touch(chain, branch)
-
-    def _note_void(self, chain: Chain, branch: Branch, now_ms: int) -> None:
-        void = branch.offered < branch.next
-        if void == bool(branch.void_ms):
-            return
-        branch.void_ms = now_ms if void else 0
-        self._chains.touch(chain, branch)
-
-    def _offer(self, lane: int, link: Link, *, entered: bool) -> None:
-        key = link.hlc.to_bytes(8) + link.id
-        row = b"t" + bytes((lane,)) + key
-        if entered:
-            self._rows.put(row, b"")
-            self.offered[lane] += 1
-        else:
-            self._rows.delete(row)
-            self.offered[lane] -= 1
-        self._telling.offers.append(Offer(_LANES[lane], key, entered))
-        resting = self._needs.count(link.cap, 1 if entered else -1)
-        if resting is not None:
-            self._unsettled[resting.key] = resting
-
     def judge_first(self, holding: Holding) -> None:
         """Judge a holding after a restart; what follows from it is on disk."""
         self._authority.judge(holding)
         self._flipped(holding, was_alive=holding.alive, had={})
-        if not holding.deed.passing:
-            self._needs.begin(holding)
 
     def review(self, again: Iterable[Holding], now_ms: int) -> list[Flip]:
         """Judge holdings anew, and whatever follows from it.
@@ -172,11 +78,10 @@ class Standing:
                 deed = self._deed_of(flip)
                 if deed is not None:
                     deed.passing = flip.passes
-                    self._needs.note(deed.id, passes=flip.passes)
                     for each in self._authority.hanging_on(deed):
                         forced.add(each.dot)
                         heappush(heap, (len(each.line), each.dot))
-                    for chain in self.chains_named(deed):
+                    for chain in self._offers.chains_named(deed):
                         unsettled[chain.key] = chain
             flips += found
             if changed:
@@ -185,7 +90,7 @@ class Standing:
         for chain in unsettled.values():
             self._lower_tops(chain)
         for chain in unsettled.values():
-            self.settle(chain, now_ms)
+            self._offers.settle(chain, now_ms)
         return flips
 
     def _tell_granted(
@@ -201,17 +106,6 @@ class Standing:
         if flip.chain.lane:
             return None
         return self._authority.deeds.get(flip.link.id)
-
-    def chains_named(self, deed: Deed) -> list[Chain]:
-        """The chains that hold heads which the revocations of a deed name."""
-        if not deed.cuts:
-            return []
-        named = frozenset().union(*(cut.heads for cut in deed.cuts))
-        return [
-            self._chains.chain(*key)
-            for key, heads in self._heads.items()
-            if not named.isdisjoint(heads)
-        ]
 
     def _flipped(
         self, holding: Holding, was_alive: bool, had: dict[tuple[int, bytes], Ends]

@@ -104,5 +104,5 @@ class Views:
     def sizes(self) -> Sizes:
         """How much is held."""
         words = len(self._ledger.ephemeral)
-        auth, data, _ = self._ledger.standing.offered
+        auth, data = self._ledger.offers.counts
         return Sizes((auth, data, words), 0)

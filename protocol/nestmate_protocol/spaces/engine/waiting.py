@@ -50,6 +50,12 @@ class Pending:
             return []
         return [self._forget(raw) for raw in tuple(waiting)]
 
+    def discard(self, refused: bytes) -> None:
+        """Drop all that rests on an op that will never be here."""
+        gone = [refused]
+        while gone:
+            gone += [op.id.raw for op in self.take(gone.pop())]
+
     def missing(self) -> list[bytes]:
         """The ops that others wait for."""
         return list(self._after)

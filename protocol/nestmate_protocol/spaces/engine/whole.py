@@ -33,8 +33,10 @@ _NEW: Final = Admission(Verdict.NEW)
 _KNOWN: Final = Admission(Verdict.KNOWN)
 _PARKED: Final = Admission(Verdict.PARKED)
 _QUARANTINED: Final = Admission(Verdict.QUARANTINED)
+_NOT_ENTITLED: Final = Admission(Verdict.REFUSED, fault=Fault.NOT_ENTITLED)
 _BROKEN: Final = Admission(Verdict.REFUSED, fault=Fault.BROKEN_CHAIN)
 _FULL: Final = Admission(Verdict.REFUSED, fault=Fault.OVER_LIMIT)
+_FOR_GOOD: Final = (Fault.NOT_ENTITLED, Fault.BROKEN_CHAIN)
 _HELD: Final = (Verdict.NEW, Verdict.QUARANTINED)
 
 
@@ -67,6 +69,8 @@ class Engine:
         """Take in one verified op of this space, and whatever waited for it."""
         admission = self._admit(op, now)
         if not len(self._pending) or admission.verdict not in _HELD:
+            if admission.fault in _FOR_GOOD:
+                self._pending.discard(op.id.raw)
             return admission
         released: list[RecordId] = []
         arrived = [op.id.raw]
@@ -131,12 +135,11 @@ class Engine:
                 return Admission(Verdict.REFUSED, fault=error.fault)
         elif self._raw not in {place.space.raw, raw}:
             return Admission(Verdict.REFUSED, fault=Fault.BAD_FIELD)
-        cap = place.cap
-        if cap and cap not in authority.holdings and not self._holds(cap[:ID_BYTES]):
+        cap, author = place.cap or b"", op.author.raw
+        if not authority.names(cap, author):
+            if cap in authority.holdings or not cap or self._holds(cap[:ID_BYTES]):
+                return _NOT_ENTITLED
             return self._wait(op, cap[:ID_BYTES])
-        author = op.author.raw
-        if not authority.names(cap or b"", author):
-            return Admission(Verdict.REFUSED, fault=Fault.NOT_ENTITLED)
         if place.lane is Lane.EPHEMERAL:
             if self._holds(raw):
                 return _KNOWN

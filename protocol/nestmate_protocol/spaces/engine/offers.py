@@ -1,0 +1,163 @@
+"""Offers: which held ops are offered to others, kept as one number for each branch.
+
+Offered is what passes, what a passing revocation names as a head, and everything that
+these rest on: what comes before them, and the ops that carry their grants. Whatever
+else is held is in quarantine. This file is told what passes.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from nestmate_protocol.spaces.engine.authority import Authority
+from nestmate_protocol.spaces.engine.chains import Branch, Chain, Chains, Link
+from nestmate_protocol.spaces.engine.changes import Offer, Telling
+from nestmate_protocol.spaces.engine.deeds import Deed, Holding, Spot
+from nestmate_protocol.spaces.engine.rows import Rows
+from nestmate_protocol.spaces.ops import Lane
+
+SHOWN: Final = b"g"
+
+_LANES: Final = {int(lane): lane for lane in Lane}
+
+
+class Offers:
+    """What is offered of everything that is held in chains."""
+
+    def __init__(
+        self, rows: Rows, chains: Chains, authority: Authority, telling: Telling
+    ) -> None:
+        self._rows = rows
+        self._chains = chains
+        self._authority = authority
+        self._telling = telling
+        self._heads: dict[tuple[int, bytes], dict[bytes, Spot]] = {}
+        self._pinned: dict[bytes, dict[bytes, Deed]] = {}
+        self._unsettled: dict[Chain, None] = {}
+        self._counted: dict[bytes, Holding] = {}
+        self.counts = [0, 0]
+
+    def __repr__(self) -> str:
+        return f"<Offers {self.counts}>"
+
+    def enter(
+        self, chain: Chain, branch: Branch, link: Link, now_ms: int, *, passes: bool
+    ) -> None:
+        """A new op at the end of a branch: offer it, or keep it in quarantine."""
+        seq = link.seq
+        if self._authority.cuts_naming(link.id):
+            spot = Spot(chain.lane, chain.author, branch.number, seq)
+            self._heads.setdefault((chain.lane, chain.author), {})[link.id] = spot
+        if passes:
+            branch.top = seq + 1
+            if branch.offered == seq and seq > branch.first:
+                branch.offered = seq + 1
+                self._offer(chain.lane, link, entered=True)
+                return
+        self.settle(chain, now_ms)
+
+    def note_head(self, head: bytes, spot: Spot) -> Chain:
+        """Take note where a head stands that a revocation names; gives its chain."""
+        self._heads.setdefault((spot.lane, spot.author), {})[head] = spot
+        return self._chains.chain(spot.lane, spot.author)
+
+    def chains_named(self, deed: Deed) -> list[Chain]:
+        """The chains that hold heads which the revocations of a deed name."""
+        if not deed.cuts:
+            return []
+        named = frozenset().union(*(cut.heads for cut in deed.cuts))
+        return [
+            self._chains.chain(*key)
+            for key, heads in self._heads.items()
+            if not named.isdisjoint(heads)
+        ]
+
+    def settle(self, chain: Chain, now_ms: int) -> None:
+        """Offer what is to be offered of a chain, and of chains that it rests on."""
+        self._unsettled[chain] = None
+        while self._unsettled:
+            self._settle(self._unsettled.popitem()[0], now_ms)
+
+    def _settle(self, chain: Chain, now_ms: int) -> None:
+        named: dict[int, int] = {}
+        for spot in self._needed(chain):
+            named[spot.branch] = max(named.get(spot.branch, 0), spot.seq + 1)
+        for branch in reversed(chain.branches):
+            end = max(branch.top, branch.first, named.get(branch.number, 0))
+            if end > branch.first or branch.offered > branch.first:
+                self._move(chain, branch, end)
+            if end > branch.first and branch.parent >= 0:
+                below = named.get(branch.parent, 0)
+                named[branch.parent] = max(below, branch.first)
+            self._note_void(chain, branch, now_ms)
+
+    def _needed(self, chain: Chain) -> Iterator[Spot]:
+        """The ops of a chain that others need, whether they pass or not."""
+        for head, spot in self._heads.get((chain.lane, chain.author), {}).items():
+            if self._authority.is_named(head):
+                yield spot
+        if not chain.lane:
+            for deed in self._pinned.get(chain.author, {}).values():
+                yield deed.spot
+
+    def _move(self, chain: Chain, branch: Branch, end: int) -> None:
+        """Offer a branch up to ``end``."""
+        offered = branch.offered
+        if end == offered:
+            return
+        low, high = sorted((offered, end))
+        for link in self._chains.links(chain, branch.number, low, high):
+            self._offer(chain.lane, link, entered=end > offered)
+        branch.offered = end
+        self._chains.touch(chain, branch)
+
+    def _note_void(self, chain: Chain, branch: Branch, now_ms: int) -> None:
+        void = branch.offered < branch.next
+        if void == bool(branch.void_ms):
+            return
+        branch.void_ms = now_ms if void else 0
+        self._chains.touch(chain, branch)
+
+    def _offer(self, lane: int, link: Link, *, entered: bool) -> None:
+        key = link.hlc.to_bytes(8) + link.id
+        row = b"t" + bytes((lane,)) + key
+        if entered:
+            self._rows.put(row, b"")
+            self.counts[lane] += 1
+        else:
+            self._rows.delete(row)
+            self.counts[lane] -= 1
+        self._telling.offers.append(Offer(_LANES[lane], key, entered))
+        if link.cap:
+            self._count(self._authority.holdings[link.cap], 1 if entered else -1)
+
+    def _count(self, holding: Holding, more: int) -> None:
+        """An op under a grant is offered, and so the op that carries the grant is."""
+        holding.shown += more
+        self._counted[holding.dot] = holding
+        if holding.shown == max(more, 0):
+            deed = holding.deed
+            pinned = self._pinned.setdefault(deed.author, {})
+            if more > 0:
+                pinned[deed.id] = deed
+            elif not any(
+                self._authority.holdings[dot].shown
+                for dot in deed.grants
+                if dot in self._authority.holdings
+            ):
+                del pinned[deed.id]
+            if not deed.passing:
+                self._unsettled[self._chains.chain(0, deed.author)] = None
+
+    def flush(self) -> None:
+        """Put every count that has changed into its row."""
+        for dot, holding in self._counted.items():
+            self._rows.put(SHOWN + dot, holding.shown.to_bytes(8))
+        self._counted.clear()
+
+    def restore(self, holding: Holding) -> None:
+        """Read how many offered ops act under a grant, after a restart."""
+        raw = self._rows.get(SHOWN + holding.dot)
+        holding.shown = 0 if raw is None else int.from_bytes(raw)
+        if holding.shown:
+            deed = holding.deed
+            self._pinned.setdefault(deed.author, {})[deed.id] = deed
