@@ -91,14 +91,18 @@ class Database:
         self, low: bytes, high: bytes | None, *, reverse: bool = False
     ) -> Iterator[Pair]:
         """Proved pairs from ``low`` up to, not with, ``high``, as of this moment."""
-        stored = self.stored(low, high, reverse=reverse)
+        iterator = self._iterator(low, high, reverse=reverse)
 
         def proved() -> Iterator[Pair]:
-            for key, value in stored:
-                proven = opened(key, value)
-                if proven is None:
-                    raise _unreadable(None)
-                yield key, proven
+            crc, pack, start = zlib.crc32, _CHECK.pack, _CHECK.size
+            try:
+                for key, stored in iterator:
+                    value = stored[start:]
+                    if stored[:start] != pack(crc(value, crc(key))):
+                        raise _unreadable(None)
+                    yield key, value
+            except (plyvel.Error, RuntimeError) as error:
+                raise _unreadable(error) from error
 
         return proved()
 
@@ -106,15 +110,7 @@ class Database:
         self, low: bytes, high: bytes | None, *, reverse: bool
     ) -> Iterator[Pair]:
         """Pairs as they lie in LevelDB; StoreError at a bad block."""
-        try:
-            iterator = self._db.iterator(
-                start=low,
-                stop=high,
-                reverse=reverse,
-                verify_checksums=True,
-            )
-        except (plyvel.Error, RuntimeError) as error:
-            raise _unreadable(error) from error
+        iterator = self._iterator(low, high, reverse=reverse)
 
         def guarded() -> Iterator[Pair]:
             try:
@@ -123,6 +119,20 @@ class Database:
                 raise _unreadable(error) from error
 
         return guarded()
+
+    def _iterator(
+        self, low: bytes, high: bytes | None, *, reverse: bool
+    ) -> Iterator[Pair]:
+        try:
+            found: Iterator[Pair] = self._db.iterator(
+                start=low,
+                stop=high,
+                reverse=reverse,
+                verify_checksums=True,
+            )
+        except (plyvel.Error, RuntimeError) as error:
+            raise _unreadable(error) from error
+        return found
 
     def write(self, pairs: Iterable[Write], *, durable: bool) -> None:
         """One atomic batch of pairs as they shall lie there; StoreError if refused."""

@@ -62,6 +62,8 @@ class Lane(IntEnum):
     DATA = 1
     EPHEMERAL = 2
 
+    __hash__ = int.__hash__  # that of enums is many times slower
+
 
 @unique
 class Type(IntEnum):
@@ -80,6 +82,8 @@ class Type(IntEnum):
     KEYS = 19
     LEAVE = 20
     GENESIS = 21
+
+    __hash__ = int.__hash__  # as above
 
     @property
     def is_auth(self) -> bool:

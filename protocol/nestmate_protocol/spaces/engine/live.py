@@ -39,7 +39,9 @@ class Live:
         loaded = self._loaded.get(key)
         if loaded is not None:
             return sorted(loaded.items())
-        return [(k[-DOT_BYTES:], raw) for k, raw in self._rows.scan(b"k" + key)]
+        rows = self._rows
+        found = rows.scan(b"k" + key) if len(rows) else rows.below(b"k" + key)
+        return [(k[-DOT_BYTES:], raw) for k, raw in found]
 
     def keys(self, prefix: bytes, after: bytes) -> Iterator[bytes]:
         """The objects with live entries whose key begins so and comes after a key."""

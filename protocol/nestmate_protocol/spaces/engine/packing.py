@@ -23,7 +23,7 @@ _ENTRY: Final = struct.Struct(">BBQQ32s16s32sH")
 _ARG_AT: Final = _ENTRY.size
 _TOUCHED: Final = struct.Struct(">HBB")
 _NO_DIGEST: Final = bytes(32)
-TYPE_BYTE: Final = {int(kind): b"\0" + bytes((kind,)) for kind in Type}
+TYPE_BYTE: Final = tuple(b"\0" + bytes((kind,)) for kind in range(max(Type) + 1))
 
 WRITER: Final = slice(18, 66)
 AUTHOR: Final = slice(18, 50)
@@ -83,15 +83,15 @@ def unpack_entry(dot: bytes, raw: bytes) -> Entry:
     action, flags, seq, hlc, author, incarnation, digest, size = _ENTRY.unpack_from(raw)
     end = _ARG_AT + size
     return Entry(
-        dot=Dot(dot),
-        author=DeviceKey(author),
-        incarnation=incarnation,
-        seq=seq,
-        hlc=hlc,
-        action=action,
-        digest=digest if flags & _HAS_DIGEST else None,
-        value=raw[end:] if flags & _HAS_VALUE else None,
-        arg=decode(raw[_ARG_AT:end]) if size else None,
+        Dot(dot),
+        DeviceKey(author),
+        incarnation,
+        seq,
+        hlc,
+        action,
+        digest if flags & _HAS_DIGEST else None,
+        raw[end:] if flags & _HAS_VALUE else None,
+        decode(raw[_ARG_AT:end]) if size else None,
     )
 
 
