@@ -327,6 +327,19 @@ def test_a_stream_goes_on_after_the_last_event_that_was_read(door):
     assert events_in(heard) == ["hello", "a.two", "a.three"]
 
 
+def test_a_stream_with_a_cursor_begins_after_what_was_acked(door):
+    for target, body in (
+        ("/v1/events/cursors", {"cursor": "c", "start": 0, "kinds": ["b.*"]}),
+        ("/v1/events/ack", {"cursor": "c", "seq": 2}),
+    ):
+        door.on_loop(door.node.happen, "b.one", "a.two", "b.three")
+        assert door.call("POST", target, body)[0] == 200
+    with contextlib.closing(door.stream("/v1/events?cursor=c")) as sock:
+        heard = read_until(sock, b"id: 6")
+    assert events_in(heard) == ["hello", "b.three", "b.one", "b.three"]
+    assert b'data: {"seq":2}' in heard
+
+
 def test_a_stream_says_when_events_were_lost_to_it(door):
     for _ in range(5):
         door.on_loop(door.node.happen, *["a.b"] * (door.node.KEPT.events_max // 4))
