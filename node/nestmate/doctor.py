@@ -60,6 +60,7 @@ async def checks(node: "Node") -> list[Finding]:
         *await _knock(status),
         *_friends(contacts, peers),
         *_border(node),
+        *_readers(node),
     ]
 
 
@@ -288,4 +289,29 @@ def _border(node: "Node") -> Iterator[Finding]:
             severity="note",
             text=f"{_count(bans, 'peer')} shut out for sending what is wrong.",
             hint="Nothing to do; they may come back later.",
+        )
+
+
+def _readers(node: "Node") -> Iterator[Finding]:
+    late = [each.name for each in node.cursors if each.seq + 1 < node.events.first_seq]
+    dead = {
+        each.name: count
+        for each in node.cursors
+        if (count := sum(1 for _ in node.cursors.letters(each.name)))
+    }
+    if late:
+        yield Finding(
+            code="readers-late",
+            severity="warning",
+            text=f"Events have gone before {_count(len(late), 'cursor')} came to them: "
+            f"{', '.join(late[:NAMES_SHOWN_MAX])}.",
+            hint="Start what reads with them, or `nestmate event cursor rm` them.",
+        )
+    if dead:
+        yield Finding(
+            code="dead-letters",
+            severity="note",
+            text=f"{_count(sum(dead.values()), 'dead letter')}, given up by the "
+            f"readers of {', '.join(list(dead)[:NAMES_SHOWN_MAX])}.",
+            hint="See `nestmate event dead ls`; retry or remove them.",
         )

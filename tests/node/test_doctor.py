@@ -37,6 +37,17 @@ def test_a_node_alone_and_well_has_nothing_to_mend(nests):
     assert set(found) >= {"home", "disk", "store", "loopback", "listen", "no-friends"}
 
 
+def test_readers_that_gave_events_up_are_named(nests):
+    nest = nests("failing").make()
+    nest.up()
+    nest.client.event.cursor.set("shop")
+    nest.client.signal.withdraw(nest.client.signal.deposit("x").task)
+    page = nest.client.event.wait(cursor="shop", timeout=60)
+    nest.client.event.reject("shop", page.events[0].seq)
+    letters = findings(nest)["dead-letters"]
+    assert (letters["severity"], "shop" in letters["text"]) == ("note", True)
+
+
 def test_a_friend_that_went_away_is_named_until_it_is_back(nests, until):
     ada, bob = (nests(name).make() for name in ("ada", "bob"))
     ada.up()
