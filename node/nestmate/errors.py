@@ -8,7 +8,10 @@ from typing import ClassVar
 
 
 class NodeError(Exception):
-    """Something on this machine stands in the way; the hint says what to do."""
+    """Something on this machine stands in the way; the hint says what to do.
+
+    ``document`` is what stands there instead, where that can be told.
+    """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
@@ -16,6 +19,7 @@ class NodeError(Exception):
     def __init__(self, sentence: str, hint: str = "") -> None:
         super().__init__(sentence)
         self.hint = hint
+        self.document: dict[str, object] | None = None
 
 
 class UsageError(NodeError):

@@ -102,7 +102,11 @@ async def test_what_cannot_be_done_is_told_as_a_problem_and_not_as_a_crash(ada, 
             ("signal", {"action": "fly"}, "invalid"),
             ("signal", {}, "invalid"),
             ("fly", {}, "invalid"),
-            ("whois", {"who": "nobody-here", "timeout": 0}, "not-found"),
+            (
+                "agent",
+                {"action": "whois", "who": "nobody-here", "timeout": 0},
+                "not-found",
+            ),
             ("claim_take", {"skill": "never", "timeout": 0.1}, "timed-out"),
         ):
             answer = await client.call_tool(tool, arguments)

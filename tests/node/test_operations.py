@@ -42,9 +42,9 @@ def test_names_routes_and_actions_are_unique():
 
 def test_at_most_fifteen_tools_carry_every_operation_in_a_stable_order():
     assert (
-        *("status", "id", "whois", "ping", "invite", "join", "contact", "peer"),
-        *("skill", "signal_deposit", "signal", "claim_take", "claim_done", "claim"),
-        "events_wait",
+        *("status", "id", "agent", "friend", "contact", "peer", "skill"),
+        *("signal_deposit", "signal", "claim_take", "claim_done", "claim"),
+        *("space", "document", "events_wait"),
     ) == TOOLS
 
 

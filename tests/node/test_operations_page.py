@@ -23,6 +23,11 @@ CHAPTERS = {
     "Skills": ("skill",),
     "Signals": ("signal",),
     "Claims": ("claim",),
+    "Spaces": ("space",),
+    "Documents": (
+        *("get", "put", "rm", "ls", "history", "conflicts", "explain"),
+        *("log", "schema"),
+    ),
     "Events": ("event", "event.cursor", "event.dead"),
 }
 SIMPLE = {"string": "text", "boolean": "true or false", None: "any JSON"}
@@ -40,8 +45,9 @@ Some words hold for all of them:
 - **WHO** is an address (`nest1…`) or the local name of a contact.
 - **Durations** are seconds (`90`, `0.5`) or text (`500ms`, `90s`, `15m`, `24h`, `30d`).
 - **Times** are RFC 3339 in UTC.
-- **Documents** (`body`, `result`, `partial`) are any JSON value or text. Text travels
-  as it is, other values as JSON, and bytes that are neither are written
+- **SPACE** is the id of a space (`space1…`), or the name it has here.
+- **Documents** (`body`, `result`, `partial`, `value`) are any JSON value or text. Text
+  travels as it is, other values as JSON, and bytes that are neither are written
   `{"base64": "…"}`. What comes back reads as it was sent.
 - **Scope**: `read` only looks, `act` does something in the agent's name, `own` changes
   whom the node trusts or whether it runs.

@@ -40,7 +40,7 @@ def prepare_line() -> None:
 
 
 def values(kind: str) -> list[str]:
-    """What could stand where a ``who``, a ``task`` or a ``skill`` is wanted."""
+    """What could stand where a value of one ``kind`` of field is wanted."""
     home = os.environ.get(HOME_VARIABLE)
     try:
         with _impatience():
@@ -52,6 +52,8 @@ def values(kind: str) -> list[str]:
                     sensed = ask(home, "signal.ls")["signals"]
                     held = ask(home, "claim.ls")["claims"]
                     return [each["task"] for each in (*held, *sensed)]
+                case "space":
+                    return [each["name"] for each in ask(home, "space.ls")["spaces"]]
                 case _:
                     return [each["name"] for each in ask(home, "skill.ls")["skills"]]
     except NodeError:

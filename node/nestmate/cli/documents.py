@@ -43,6 +43,11 @@ def bytes_of(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode(errors="replace")
 
 
+def text_of(document: Any) -> str:
+    """A document on a line of its own, for people."""
+    return bytes_of(document).decode(errors="replace")
+
+
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 

@@ -7,7 +7,7 @@ may change at any time; scripts use ``--json``.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nestmate.cli.documents import bytes_of
+from nestmate.cli.documents import bytes_of, text_of
 from nestmate.cli.output import show_fields, show_lines, show_table
 from nestmate.cli.reasons import show_reasons, show_task
 
@@ -56,6 +56,49 @@ def _findings(answer: Answer) -> None:
 
 def _events(answer: Answer) -> None:
     show_lines(*map(event_line, answer["events"]))
+
+
+def _document(answer: Answer) -> None:
+    """The value; and what else is alive, where that differs."""
+    show_lines(text_of(answer["value"]))
+    notes = [f"{answer['type']} · version {answer['version']}"]
+    source = answer["provenance"]
+    if source is not None:
+        notes.append(f"by {source['author']} at {source['at']}")
+    if answer["schema_ok"] is False:
+        notes.append("it does not fit its schema")
+    notes += answer["flags"]
+    show_lines(*notes)
+    if answer["conflict"]:
+        for other in answer["alternatives"][1:]:
+            said = text_of(other["value"])
+            show_lines(f"but {said} by {other['author']} at {other['at']}")
+
+
+_documents = _table(
+    "documents",
+    "There is nothing.",
+    path=lambda d: d["path"],
+    type=lambda d: d["type"],
+    value=lambda d: text_of(d["value"])[:60],
+    conflict=lambda d: "yes" if d["conflict"] else "",
+)
+_writes = _table(
+    "writes",
+    "There is nothing.",
+    at=lambda w: w["at"],
+    fate=lambda w: w["fate"],
+    path=lambda w: w["path"],
+    value=lambda w: text_of(w["value"])[:60],
+    author=lambda w: w["author"],
+    why=lambda w: w["why"],
+)
+
+
+def _entries(answer: Answer) -> None:
+    for document in answer["documents"]:
+        for entry in document["elements"]:
+            show_lines(f"{entry['at']}  {text_of(entry['value'])}")
 
 
 _FORMS: dict[str, Callable[[Answer], None]] = {
@@ -133,6 +176,45 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         fence=lambda c: c["generation"],
         left=lambda c: _seconds(c["seconds_left"]),
         task=lambda c: c["task"],
+    ),
+    "space.ls": _table(
+        "spaces",
+        "This node takes part in no space. Found one with `nestmate space create`.",
+        name=lambda s: s["name"],
+        standing=lambda s: s["standing"],
+        ops=lambda s: s["ops"],
+        conflicts=lambda s: s["conflicts"],
+        peers=lambda s: s["peers"],
+        space=lambda s: s["space"],
+    ),
+    "space.invite": lambda answer: show_lines(answer["invite"]),
+    "space.members": _table(
+        "members",
+        "Nobody may do anything yet.",
+        name=lambda m: m["name"] or m["label"],
+        rights=lambda m: ",".join(m["rights"]),
+        paths=lambda m: " ".join(m["paths"]) or "everywhere",
+        until=lambda m: m["expires"] or "",
+        address=lambda m: m["address"] or "whoever holds the invite",
+        grant=lambda m: m["grant"] or "founder",
+    ),
+    "space.void": _writes,
+    "get": _document,
+    "put": lambda answer: show_lines(answer["version"]),
+    "rm": lambda answer: show_lines(answer["version"]),
+    "ls": _documents,
+    "conflicts": _documents,
+    "history": _writes,
+    "explain": lambda answer: show_lines(*answer["sentences"]),
+    "log.append": lambda answer: show_lines(answer["version"]),
+    "log.read": _entries,
+    "schema.set": lambda answer: show_lines(answer["version"]),
+    "schema.check": _table(
+        "faults",
+        "Every document fits its schema.",
+        path=lambda f: f["path"],
+        at=lambda f: f["at"],
+        fault=lambda f: f["fault"],
     ),
     "event.wait": _events,
     "event.find": _table(

@@ -142,7 +142,7 @@ def read_document(word: str) -> Any:
 
 
 def _completion(field: Parameter) -> Any:
-    if field.kind not in {"who", "task", "skill"}:
+    if field.kind not in {"who", "task", "skill", "space"}:
         return None
 
     def complete(_ctx: click.Context, _param: click.Parameter, start: str) -> list[str]:

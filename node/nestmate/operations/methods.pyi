@@ -7,6 +7,15 @@ from typing import Any, Literal
 from nestmate.operations.agents import Agent, Pong
 from nestmate.operations.claims import Claim, Claims
 from nestmate.operations.cursors import Cursor, Cursors, DeadLetters, Moved, Retrying
+from nestmate.operations.documents import (
+    Documents,
+    DocumentShown,
+    Explained,
+    SchemaFaults,
+    SchemaShown,
+    Writes,
+    Written,
+)
 from nestmate.operations.events import EventPage, FoundEvents
 from nestmate.operations.fields import Done
 from nestmate.operations.friends import Contact, Contacts, Invite, Joined
@@ -20,6 +29,16 @@ from nestmate.operations.signals import (
     TaskResult,
 )
 from nestmate.operations.skills import SkillResults, Skills
+from nestmate.operations.spaces import (
+    Members,
+    Space,
+    SpaceChanged,
+    SpaceGranted,
+    SpaceInvited,
+    SpaceLeft,
+    Spaces,
+    SpaceSynced,
+)
 from nestmate.operations.status import Findings, Status, Stopping, Version
 
 class EventCursorMethods:
@@ -214,6 +233,107 @@ class ClaimMethods:
     def explain(self, task: str) -> Reasons:
         """Why this node claims a task, or why it does not, in figures and words."""
 
+class SpaceMethods:
+    """What is done to spaces."""
+
+    def create(
+        self,
+        name: str,
+        *,
+        private: bool = False,
+        founders: Sequence[str] = (),
+        threshold: int = 1,
+        timeout: float | str = 10.0,
+    ) -> Space:
+        """Found a space: documents that many write, offline too."""
+
+    def ls(self) -> Spaces:
+        """The spaces this node takes part in, and those it was offered."""
+
+    def show(self, space: str) -> Space:
+        """One space: what it is, how large, and how its copies stand."""
+
+    def join(self, space: str, *, timeout: float | str = 10.0) -> Space:
+        """Take part in a space, by an invite or by a grant."""
+
+    def leave(self, space: str) -> SpaceLeft:
+        """Take part in a space no longer; what is here of it goes."""
+
+    def members(self, space: str) -> Members:
+        """Who may do what in a space, and by whose grant."""
+
+    def grant(
+        self,
+        space: str,
+        who: str,
+        rights: str,
+        *,
+        paths: Sequence[str] = (),
+        types: tuple[
+            Literal["reg", "set", "ctr", "log", "list", "claim", "budget"], ...
+        ] = (),
+        expires: str = "",
+        depth: int = 0,
+        label: str = "",
+        timeout: float | str = 10.0,
+    ) -> SpaceGranted:
+        """Let an agent do something in a space."""
+
+    def invite(
+        self,
+        space: str,
+        rights: str,
+        *,
+        paths: Sequence[str] = (),
+        types: tuple[
+            Literal["reg", "set", "ctr", "log", "list", "claim", "budget"], ...
+        ] = (),
+        expires: str = "",
+        label: str = "",
+    ) -> SpaceInvited:
+        """Make one pasteable line that lets whoever holds it into a space."""
+
+    def revoke(self, space: str, grant: str) -> SpaceChanged:
+        """Take a grant back; what was written under it before stays."""
+
+    def endorse(self, space: str, *, ops: Sequence[str] = ()) -> SpaceChanged:
+        """Stand behind what other founders did."""
+
+    def sync(self, space: str, *, timeout: float | str = 10.0) -> SpaceSynced:
+        """Compare with the members that are connected, now."""
+
+    def void(self, space: str, *, limit: int = 100) -> Writes:
+        """Writes that do not count, and why."""
+
+    def policy(
+        self,
+        space: str,
+        prefix: str,
+        policy: Literal["lww", "max", "min", "union", "owner", "claim", "manual"],
+    ) -> Written:
+        """Say how a winner is found at and below a path."""
+
+class LogMethods:
+    """What is done to logs."""
+
+    def append(self, space: str, path: str, value: Any) -> Written:
+        """Add an entry to a log in a space."""
+
+    def read(self, space: str, path: str, *, limit: int = 100) -> Documents:
+        """The latest entries of a log, in order."""
+
+class SchemaMethods:
+    """What is done to schemas."""
+
+    def set(self, space: str, prefix: str, schema: dict[str, Any] | bool) -> Written:
+        """Say what documents at and below a path must look like."""
+
+    def show(self, space: str, path: str) -> SchemaShown:
+        """The schema that counts at a path."""
+
+    def check(self, space: str, prefix: str = "") -> SchemaFaults:
+        """Which documents do not look as their schema says."""
+
 class EventMethods:
     """What is done to events."""
 
@@ -270,6 +390,12 @@ class Methods:
 
     claim: ClaimMethods
 
+    space: SpaceMethods
+
+    log: LogMethods
+
+    schema: SchemaMethods
+
     event: EventMethods
 
     def __init__(self) -> None: ...
@@ -301,5 +427,62 @@ class Methods:
 
     def join(self, invite: str, *, timeout: float | str = 15.0) -> Joined:
         """Take up an invite: connect to its issuer and become contacts."""
+
+    def get(
+        self,
+        space: str,
+        path: str,
+        *,
+        type: Literal["", "reg", "set", "ctr", "log", "list", "claim", "budget"] = "",
+    ) -> DocumentShown:
+        """What stands at a path of a space, with its version."""
+
+    def put(
+        self,
+        space: str,
+        path: str,
+        value: Any = None,
+        *,
+        type: Literal["reg", "set", "ctr", "log", "list", "claim", "budget"] = "reg",
+        expect: str = "",
+        act: Literal[
+            "auto",
+            "put",
+            "delete",
+            "add",
+            "remove",
+            "append",
+            "increment",
+            "insert",
+            "bid",
+            "release",
+            "mint",
+            "transfer",
+            "spend",
+        ] = "auto",
+        amount: int = 0,
+        to: str = "",
+        at: str = "",
+        lasts: float | str = 0,
+        ephemeral: bool = False,
+    ) -> Written:
+        """Write a document in a space."""
+
+    def rm(self, space: str, path: str, *, expect: str = "") -> Written:
+        """Take a document away."""
+
+    def ls(
+        self, space: str, prefix: str = "", *, after: str = "", limit: int = 100
+    ) -> Documents:
+        """The documents of a space, below a path."""
+
+    def history(self, space: str, path: str, *, limit: int = 100) -> Writes:
+        """Who wrote what to a path, when, and by which right."""
+
+    def conflicts(self, space: str, *, limit: int = 100) -> Documents:
+        """Documents with several values that differ."""
+
+    def explain(self, space: str, path: str) -> Explained:
+        """Why a path shows what it shows, and who may change it."""
 
     def call(self, name: str, fields: Mapping[str, object] | None = None) -> Any: ...

@@ -24,6 +24,7 @@ Kind = Literal[
     "who",
     "task",
     "skill",
+    "space",
 ]
 
 

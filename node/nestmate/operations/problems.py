@@ -4,6 +4,8 @@ A door shows a ``Problem``; a client makes of it the error that a direct call wo
 have raised. This file knows neither operations nor doors.
 """
 
+from typing import Any
+
 import msgspec
 
 from nestmate.errors import (
@@ -38,10 +40,11 @@ _TITLES = {kind.code: title for kind, title, _ in _KINDS}
 _STATUSES = {kind.code: status for kind, _, status in _KINDS}
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong: ``code`` for programs, ``detail`` and ``hint`` for people.
 
     ``title`` says the same for every problem of one code; ``status`` is HTTP's.
+    ``document`` is what stands there instead, where that can be told.
     """
 
     type: str
@@ -50,6 +53,7 @@ class Problem(msgspec.Struct, frozen=True):
     hint: str
     code: str
     status: int
+    document: dict[str, Any] | None = None
 
 
 def problem_of(error: NodeError, status: int | None = None) -> Problem:
@@ -62,12 +66,15 @@ def problem_of(error: NodeError, status: int | None = None) -> Problem:
         hint=error.hint,
         code=code,
         status=status or _STATUSES[code],
+        document=error.document,
     )
 
 
 def error_of(problem: Problem) -> NodeError:
     """The error a problem document tells of."""
-    return _BY_CODE.get(problem.code, NodeError)(problem.detail, problem.hint)
+    error = _BY_CODE.get(problem.code, NodeError)(problem.detail, problem.hint)
+    error.document = problem.document
+    return error
 
 
 def codes() -> tuple[str, ...]:

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from nestmate.operations.row import Operation
-from nestmate.operations.rows import agents, events, friends, peers, signals
+from nestmate.operations.rows import agents, events, friends, peers, signals, spaces
 
 OPERATIONS: tuple[Operation, ...] = (
     *agents.ROWS,
     *friends.ROWS,
     *peers.ROWS,
     *signals.ROWS,
+    *spaces.ROWS,
     *events.ROWS,
 )
 

@@ -5,6 +5,7 @@ either way its ops come from whoever is a member, and until the first of them is
 the space is being joined. This file knows no documents and no frames.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from nestmate_protocol.clocks import Moment
@@ -33,7 +34,11 @@ from nestmate_protocol.spaces.requests import (
 
 
 class Belonging:
-    """Which spaces this node takes part in."""
+    """Which spaces this node takes part in.
+
+    ``company`` says how many members are connected, and when (Unix ms, 0 for never) one
+    of them was last found to hold the same.
+    """
 
     def __init__(
         self,
@@ -41,11 +46,13 @@ class Belonging:
         pen: Pen,
         catalogue: Catalogue,
         copies: Copies,
+        company: Callable[[SpaceId, Moment], tuple[int, int]],
     ) -> None:
         self._log = log
         self._pen = pen
         self._catalogue = catalogue
         self._copies = copies
+        self._company = company
         self._me = pen.key.public
 
     def __repr__(self) -> str:
@@ -184,6 +191,7 @@ class Belonging:
         engine, genesis = copy.engine, copy.engine.rights.genesis
         sizes = engine.views.sizes()
         current = [each for each in engine.rights.members() if not each.revoked]
+        peers, synced_ms = self._company(listing.space, now)
         named = {each.grant.who for each in current} - {None}
         return replace(
             view,
@@ -195,7 +203,8 @@ class Belonging:
             pending=len(engine.missing()),
             bytes_kept=engine.ops.bytes_held(),
             conflicts=len(engine.views.conflicts()),
-            synced_ms=copy.synced_ms,
+            peers=peers,
+            synced_ms=synced_ms,
             state=engine.views.state_hash(),
             rights=members.rights_of(copy, self._me, now),
         )

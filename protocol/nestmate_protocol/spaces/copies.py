@@ -51,7 +51,6 @@ class Copy:
     def __init__(self, listing: Listing, reader: Reader, leaves: Leaves) -> None:
         self.listing = listing
         self.engine = Engine(listing.space, reader, listing.prefix)
-        self.synced_ms = 0
         self.bearers = ()
         self._leaves = leaves
         self._summaries: dict[Lane, Summary] = {}

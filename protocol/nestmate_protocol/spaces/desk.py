@@ -35,6 +35,7 @@ from nestmate_protocol.spaces.requests import (
     ListPaths,
     ListSpaces,
     ListVoid,
+    ReadNearest,
     ReadPath,
     RevokeGrant,
     ShowHistory,
@@ -117,6 +118,7 @@ class Desk:
                 raise LocalError("only the node itself compares")
             case (
                 ReadPath()
+                | ReadNearest()
                 | WriteChanges()
                 | ListPaths()
                 | ShowHistory()

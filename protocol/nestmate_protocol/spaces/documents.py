@@ -14,6 +14,7 @@ from nestmate_protocol.grants import Rights
 from nestmate_protocol.limits import (
     EPHEMERAL_TTL_MS_MAX,
     MUTATIONS_PER_OP_MAX,
+    PATH_BYTES_MAX,
     SHOWN_MAX,
 )
 from nestmate_protocol.spaces.copies import Copies, Copy
@@ -31,18 +32,21 @@ from nestmate_protocol.spaces.requests import (
     ListConflicts,
     ListPaths,
     ListVoid,
+    Nearest,
+    ReadNearest,
     ReadPath,
     ShowHistory,
     WriteChanges,
     WriteViews,
 )
-from nestmate_protocol.spaces.types import Entry
+from nestmate_protocol.spaces.types import Entry, register
 from nestmate_protocol.spaces.types.rules import right_for
 from nestmate_protocol.spaces.versions import version_of
 from nestmate_protocol.spaces.writing import Draft, mutation_for
 
 Request = (
     ReadPath
+    | ReadNearest
     | WriteChanges
     | ListPaths
     | ShowHistory
@@ -68,6 +72,8 @@ class Documents:
         match body:
             case ReadPath(_, path, kind):
                 return self._read(copy, path, kind, now)
+            case ReadNearest(_, paths):
+                return _nearest(copy, paths)
             case WriteChanges():
                 return self.write(copy, body, now)
             case ListPaths(_, prefix, after, limit):
@@ -187,6 +193,15 @@ class Documents:
         )
         found = tuple(islice(shown, limit + 1))
         return DocumentViews(found[:limit], more=len(found) > limit)
+
+
+def _nearest(copy: Copy, paths: Sequence[str]) -> Nearest:
+    """The first of these paths with a register, and what that shows."""
+    for path in paths[: PATH_BYTES_MAX // 2 + 2]:
+        shown = register.view(copy.engine.views.live(path, Type.REGISTER)).shown
+        if shown:
+            return Nearest(path, shown[0].value)
+    return Nearest("", None)
 
 
 def _lasting_ms(seconds: float) -> int:

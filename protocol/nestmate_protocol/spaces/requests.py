@@ -213,6 +213,22 @@ class ReadPath:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadNearest:
+    """The first register of several paths at which something stands."""
+
+    space: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Where it stands, and its value; None if nothing does."""
+
+    path: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Alternative:
     """One live value and who wrote it, when and by which grant.
 
@@ -423,6 +439,7 @@ SpacesRequest = (
     | RevokeGrant
     | EndorseOps
     | ReadPath
+    | ReadNearest
     | WriteChanges
     | ListPaths
     | ShowHistory

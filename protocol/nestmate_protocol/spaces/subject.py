@@ -83,9 +83,9 @@ class Spaces:
         held = Held(copies, me.key, me.network)
         self._sessions = Sessions(me.peer, me.network, held, entropy)
         self._seeking = Seeking(me.peer, me.network, self._is_alone)
-        self._comparisons = Comparisons(self._sessions.compared)
+        self._comparisons = Comparisons(self._sessions.company.compared)
         pen = Pen(me.key, me.network, me.incarnation, copies.clock, entropy)
-        self._belonging = Belonging(me.log, pen, self._catalogue, copies)
+        self._belonging = Belonging(me.log, pen, self._catalogue, copies, self._company)
         self._letting = Letting(pen, copies, agents, me.peer)
         documents = Documents(pen, copies)
         self._desk = Desk(documents, self._belonging, self._letting)
@@ -231,13 +231,22 @@ class Spaces:
     def _compare(self, request: int, body: SyncSpace, now: Moment) -> list[Outcome]:
         """Compare with every member that is connected, and answer when that is done."""
         space = self._belonging.copy_of(body.space).listing.space
-        peers = len(self._sessions.members(space))
+        peers = len(self._sessions.company.members(space))
         wait_ms = patience_ms(body.wait_seconds)
         self._comparisons.begin(request, space, peers, now, wait_ms)
-        return [*_effects(self._sessions.compare(space, now)), *self._settle(now)]
+        return [
+            *_effects(self._sessions.company.compare(space, now)),
+            *self._settle(now),
+        ]
+
+    def _company(self, space: SpaceId, now: Moment) -> tuple[int, int]:
+        """How many members are connected, and when one last held the same."""
+        agreed_ms = self._sessions.company.agreed_ms(space)
+        synced_ms = 0 if agreed_ms is None else now.wall_ms - now.mono_ms + agreed_ms
+        return len(self._sessions.company.members(space)), synced_ms
 
     def _is_alone(self, space: SpaceId) -> bool:
-        return not self._sessions.members(space)
+        return not self._sessions.company.members(space)
 
 
 def _effects(told: Iterable[Effect | Offered]) -> list[Outcome]:

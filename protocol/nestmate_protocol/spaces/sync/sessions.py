@@ -13,6 +13,7 @@ from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import NetworkId, PeerId, RecordId, SpaceId
 from nestmate_protocol.limits import SPACES_MAX
 from nestmate_protocol.spaces.ops import Dot
+from nestmate_protocol.spaces.sync.company import Company
 from nestmate_protocol.spaces.sync.floor import Floor, Offered, Outcome, send
 from nestmate_protocol.spaces.sync.frames import (
     SALT_BYTES,
@@ -51,6 +52,7 @@ class Sessions:
         self._floor = Floor(me, network, replica, entropy, Timetable(entropy))
         self._pushing = Pushing(self._floor)
         self._runs = Runs(self._floor, self._pushing)
+        self.company = Company(self._floor, self._runs)
         self._receiving = Receiving(self._floor, self._pushing, self._runs)
 
     def __repr__(self) -> str:
@@ -90,27 +92,6 @@ class Sessions:
         self._floor.timetable.drop(space)
         for link in self._floor.links.values():
             link.leave(space)
-
-    def members(self, space: SpaceId) -> list[PeerId]:
-        """Everybody connected who may have the ops of a space."""
-        floor = self._floor
-        links = floor.sharing(space)
-        return [link.peer for link in links if floor.may_have(link, space)]
-
-    def compare(self, space: SpaceId, now: Moment) -> list[Outcome]:
-        """Reconcile with every member that is connected, now."""
-        return [
-            outcome
-            for link in self._floor.sharing(space)
-            for outcome in self._runs.begin(link, space, now)
-        ]
-
-    def compared(self, space: SpaceId, since_ms: int) -> tuple[int, int]:
-        """With how many members a run has ended since, and how many hold the same."""
-        links = self._floor.links.values()
-        ended = [link.ended[space] for link in links if space in link.ended]
-        found = [equal for at_ms, equal in ended if at_ms >= since_ms]
-        return len(found), sum(found)
 
     # --- what happens
 
