@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from nestmate.operations.row import Operation
-from nestmate_protocol.ids import Address
+from nestmate_protocol.ids import Address, SpaceId
 
 Answer = dict[str, Any]
 
@@ -161,7 +161,8 @@ class SignalScenes(Nodes):
 class EventScenes(Nodes):
     """Of events, their readers and what these gave up."""
 
-    FILTERS: ClassVar[Answer] = {"kinds": ["task.*"], "space": "s", "path": "p"}
+    SPACE: ClassVar[str] = SpaceId(bytes(32)).text
+    FILTERS: ClassVar[Answer] = {"kinds": ["task.*"], "space": SPACE, "path": "p"}
 
     def event_wait(self) -> Answer:
         wish = {"since": 0, "timeout": "30s", "kinds": ["peer.*"], "limit": 3}

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from nestmate_protocol.ids import SpaceId
+
 pytestmark = pytest.mark.slow
 
 
@@ -87,6 +89,19 @@ def test_a_command_gets_the_event_and_its_environment(ada, react, tmp_path):
         "NESTMATE_SPACE": "",
         "NESTMATE_TRY": "1",
     }
+
+
+def test_a_change_in_a_space_runs_the_command_below_its_path_only(ada, react):
+    ada.ask("space", "create", "shop")
+    show = 'echo "$NESTMATE_PATH $NESTMATE_REF" >&2; exit 1'
+    words = ("shop", "orders", "--cursor", "orders", "--tries", "1")
+    running = react(*words, "--", "sh", "-c", show)
+    ada.ask("put", "shop", "elsewhere/1", "5")
+    version = ada.ask("put", "shop", "orders/7", '{"item": "pear"}')["version"]
+    assert told(running, "failed")["why"] == f"exit code 1: orders/7 {version}"
+    (letter,) = ada.client.event.dead.ls("orders").letters
+    assert (letter.event.type, letter.event.ref) == ("space.changed", version)
+    assert letter.event.author == ada.ask("id")["address"]
 
 
 def test_a_command_that_fails_is_tried_again_until_it_succeeds(ada, react):
@@ -203,10 +218,15 @@ def test_what_makes_no_sense_is_refused_with_a_way_out(ada, words, complaint):
 
 def test_the_words_before_the_command_are_a_space_and_a_path(ada):
     ada.ask("event", "cursor", "set", "shop")
-    said = ada.run("on", "s", "p/q", "--cursor", "shop", "--once", "--", "cat", "-n")
+    space = SpaceId(bytes(32)).text
+    said = ada.run("on", space, "p/q", "--cursor", "shop", "--once", "--", "cat", "-n")
     assert said.code == 0, said
     (cursor,) = (c for c in ada.client.event.cursor.ls().cursors if c.cursor == "shop")
-    assert (cursor.kinds, cursor.space, cursor.path) == (["space.changed"], "s", "p/q")
+    assert (cursor.kinds, cursor.space, cursor.path) == (
+        ["space.changed"],
+        space,
+        "p/q",
+    )
 
 
 def test_a_tail_with_a_cursor_goes_on_where_it_was(ada, until):

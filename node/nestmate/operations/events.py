@@ -31,7 +31,10 @@ Kinds = Annotated[
 ]
 InSpace = Annotated[
     str,
-    Meta(description="Only events of this space.", max_length=PLACE_CHARS_MAX),
+    Meta(
+        description="Only events of this space: its id or its name.",
+        max_length=PLACE_CHARS_MAX,
+    ),
 ]
 AtPath = Annotated[
     str,

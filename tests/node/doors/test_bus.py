@@ -11,11 +11,13 @@ from nestmate.node.cursors import Cursors
 from nestmate.operations.perform import Caller, perform
 from nestmate_protocol.effects import Notify
 from nestmate_protocol.friends.requests import ContactView, ShowContact, Trust
-from nestmate_protocol.ids import Address
+from nestmate_protocol.ids import Address, SpaceId
 from nestmate_protocol.limits import CURSORS_MAX, DEAD_LETTERS_MAX
+from nestmate_protocol.spaces.requests import ShowSpace, SpaceView, Standing
 
 ME = Caller("python", uid=0)
 BOB = Address(b"b" * 32)
+SHOP, OTHER = (SpaceId(each * 32).text for each in (b"s", b"o"))
 
 
 @pytest.fixture
@@ -77,20 +79,20 @@ async def test_a_cursor_begins_with_what_is_new_or_where_it_is_told(
 async def test_a_cursor_keeps_its_filters_and_passes_over_the_rest(
     fake_node, ask, read
 ):
-    await ask("event.cursor.set", cursor="c", kinds=["space.*"], space="s", path="in")
+    await ask("event.cursor.set", cursor="c", kinds=["space.*"], space=SHOP, path="in")
     fake_node.happen("task.done")
-    fake_node.happen("space.changed", space="s", path="in/1")
-    fake_node.happen("space.changed", space="t", path="in/1")
-    fake_node.happen("space.changed", space="s", path="out")
+    fake_node.happen("space.changed", space=SHOP, path="in/1")
+    fake_node.happen("space.changed", space=OTHER, path="in/1")
+    fake_node.happen("space.changed", space=SHOP, path="out")
     restart(fake_node)
     assert await read() == ([2], 4)
     assert await read(path="in/2") == ([], 4)
 
 
 async def test_filters_of_a_cursor_are_replaced_together_or_stay(ask):
-    await ask("event.cursor.set", cursor="c", kinds=["space.*"], space="s", path="in")
+    await ask("event.cursor.set", cursor="c", kinds=["space.*"], space=SHOP, path="in")
     kept = await ask("event.cursor.set", cursor="c")
-    assert (kept.kinds, kept.space, kept.path) == (["space.*"], "s", "in")
+    assert (kept.kinds, kept.space, kept.path) == (["space.*"], SHOP, "in")
     other = await ask("event.cursor.set", cursor="c", kinds=["task.*"])
     assert (other.kinds, other.space, other.path) == (["task.*"], "", "")
 
@@ -264,11 +266,11 @@ async def test_there_are_only_so_many_dead_letters(fake_node, ask, monkeypatch):
 
 async def test_what_happened_is_found_by_whatever_it_is_about(fake_node, ask):
     fake_node.happen("task.done", skill="echo")
-    fake_node.happen("space.changed", space="s", path="orders/7", ref="v1")
+    fake_node.happen("space.changed", space=SHOP, path="orders/7", ref="v1")
     for query, number in (
         ("task.*", 1),
         ("echo", 1),
-        ("s", 2),
+        (SHOP, 2),
         ("orders", 2),
         ("v1", 2),
     ):
@@ -318,3 +320,14 @@ async def test_an_author_is_named_by_address_or_as_a_contact(fake_node, ask):
     for who in ("bob", BOB.text):
         found = (await ask("event.find", author=who)).events
         assert [event.seq for event in found] == [1]
+
+
+async def test_a_space_is_named_by_id_or_by_name_and_kept_by_id(fake_node, ask, read):
+    view = SpaceView(SpaceId.parse(SHOP), "shop", Standing.MEMBER)
+    fake_node.answers[ShowSpace] = view
+    made = await ask("event.cursor.set", cursor="c", space="shop")
+    assert (made.space, fake_node.asked) == (SHOP, [ShowSpace("shop")])
+    fake_node.happen("space.changed", space=OTHER, name="shop", path="p")
+    fake_node.happen("space.changed", space=SHOP, name="shop", path="p")
+    assert await read() == ([2], 2)
+    assert (await read(space=OTHER)) == ([], 2)

@@ -21,7 +21,7 @@ from nestmate.operations.cursors import (
 )
 from nestmate.operations.fields import Done
 from nestmate.operations.perform import Caller, Node
-from nestmate.operations.runs.events import author_of, check_told, show
+from nestmate.operations.runs.events import check_told, filter_of, show
 from nestmate.texts import format_time
 from nestmate_protocol.effects import Notify, Save, Scalar
 
@@ -33,26 +33,25 @@ async def ls(node: Node, _request: CursorList, _caller: Caller) -> Cursors:
 
 async def put(node: Node, request: CursorSet, _caller: Caller) -> Cursor:
     """Make a cursor, or change one; its filters are replaced if any is given."""
-    author = await author_of(node, request.author)
+    wanted = await filter_of(node, request)
     for seq in (request.seq, request.start):
         check_told(node, seq or 0)
 
     def changed() -> list[Save]:
-        cursor = _changed(node, request, author)
+        cursor = _changed(node, request, wanted)
         return [Save(node.cursors.put(cursor))]
 
     await node.keep(changed)
     return _show(node, node.cursors.get(request.cursor))
 
 
-def _changed(node: Node, request: CursorSet, author: str) -> kept.Cursor:
+def _changed(node: Node, request: CursorSet, wanted: Filter) -> kept.Cursor:
     now_ms, name = time.time_ns() // 1_000_000, request.cursor
     begin = node.events.last_seq if request.start is None else request.start
     old = kept.Cursor(name, begin, now_ms, now_ms)
     if name in node.cursors:
         old = node.cursors.get(name)
     seq = old.seq if request.seq is None else request.seq
-    wanted = Filter(request.kinds, request.space, request.path, author)
     if wanted == Filter():
         wanted = old.filter
     moved_ms = now_ms if seq != old.seq else old.moved_ms

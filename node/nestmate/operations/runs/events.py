@@ -9,7 +9,7 @@ from nestmate.errors import NotFoundError, UsageError
 from nestmate.node.cursors import REJECTED, RETRIED, Cursor, DeadLetter
 from nestmate.node.events import Event as FeedEvent
 from nestmate.node.filters import Filter, begins
-from nestmate.operations.cursors import Moved
+from nestmate.operations.cursors import CursorSet, Moved
 from nestmate.operations.events import (
     Event,
     EventAck,
@@ -28,7 +28,8 @@ from nestmate.texts import format_time
 from nestmate_protocol.effects import Notify, Save, Scalar
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.friends.requests import ContactView, ShowContact
-from nestmate_protocol.ids import Address
+from nestmate_protocol.ids import Address, SpaceId
+from nestmate_protocol.spaces.requests import ShowSpace, SpaceView
 
 PAGE_EVENTS_MAX = 256
 # Events looked at before others have their turn, and those in a row that are older
@@ -218,14 +219,27 @@ def check_told(node: Node, seq: int) -> None:
         )
 
 
-async def filter_of(node: Node, request: EventWait | EventFind) -> Filter:
-    """What a request wants; NotFoundError if the author is nobody known."""
+async def filter_of(node: Node, request: EventWait | EventFind | CursorSet) -> Filter:
+    """What a request wants; NotFoundError for a space or an author nobody knows."""
     return Filter(
         kinds=request.kinds,
-        space=request.space,
+        space=await space_of(node, request.space),
         path=request.path,
         author=await author_of(node, request.author),
     )
+
+
+async def space_of(node: Node, text: str) -> str:
+    """The id of the space that a reader means; empty for any.
+
+    A name is looked up once, for what others call their space is theirs to choose.
+    """
+    if not text:
+        return ""
+    try:
+        return SpaceId.parse(text).text
+    except LocalError:
+        return (await answer(node, ShowSpace(text), SpaceView)).space.text
 
 
 async def author_of(node: Node, who: str) -> str:
