@@ -14,7 +14,6 @@ from typing import Protocol
 from nestmate_protocol.ids import RecordId, SpaceId
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.histories import History, history
-from nestmate_protocol.spaces.authority import held_of
 from nestmate_protocol.spaces.ops import Op
 from nestmate_protocol.spaces.state import State, state
 
@@ -78,42 +77,44 @@ class Replica:
     def __init__(self, story: History, ops: Iterable[Op], offer: Offer) -> None:
         self._story = story
         self._offer = offer
-        self.ops = held_of(story.space, {op.id: op for op in ops})
+        self._ops = {op.id: op for op in ops}
         self._known: State | None = None
 
     def __repr__(self) -> str:
-        return f"<Replica of {len(self.ops)} ops>"
+        return f"<Replica of {len(self._ops)} ops>"
 
     @property
     def known(self) -> State:
-        """What its ops come to."""
+        """What its ops come to; those that do not stand are not kept."""
         if self._known is None:
-            self._known = state(self._story.space, self.ops)
+            self._known = known = state(self._story.space, self._ops)
+            self._ops = {op.id: op for op in self._ops.values() if op.id in known.held}
         return self._known
 
     @property
-    def offers(self) -> frozenset[RecordId]:
-        """What it shows others."""
-        return self._offer(self.known)
+    def offers(self) -> dict[RecordId, Op]:
+        """The ops it shows others."""
+        ids = self._offer(self.known)
+        return {each: self._ops[each] for each in ids}
 
-    def take(self, ops: Mapping[RecordId, Op], ids: Iterable[RecordId]) -> bool:
-        """Take in the named ops; whether any was new."""
-        new = {each: ops[each] for each in ids if each not in self.ops}
-        if new:
-            self.ops = held_of(self._story.space, {**self.ops, **new})
-            self._known = None
-        return bool(new)
+    def take(self, ops: Mapping[RecordId, Op]) -> bool:
+        """Take in ops; whether any was new."""
+        if ops.keys() <= self._ops.keys():
+            return False
+        self._ops = {**self._ops, **ops}
+        self._known = None
+        return True
 
     def forget(self, dice: Dice, share: float) -> None:
         """Drop a share of what is void and nobody asks for."""
         offers = self.offers
         kept = {
             each: op
-            for each, op in self.ops.items()
+            for each, op in self._ops.items()
             if each in offers or not dice.chance(share)
         }
-        if len(kept) < len(self.ops):
-            self.ops = held_of(self._story.space, kept)
+        if len(kept) < len(self._ops):
+            self._ops = kept
             self._known = None
 
 
@@ -146,9 +147,8 @@ def converge(
 def _exchange(one: Replica, other: Replica) -> bool:
     """Both take what the other offered before; whether anything moved."""
     theirs, ours = other.offers, one.offers
-    held_there, held_here = dict(other.ops), dict(one.ops)
-    moved_here = one.take(held_there, theirs)
-    return other.take(held_here, ours) or moved_here
+    moved_here = one.take(theirs)
+    return other.take(ours) or moved_here
 
 
 def _disagreement(replicas: list[Replica], moved: bool) -> str:

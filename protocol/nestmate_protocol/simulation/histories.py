@@ -7,7 +7,7 @@ plain rubbish, among the daily work of honest members. This file judges nothing.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nestmate_protocol.clocks import COUNTER_BITS
@@ -24,6 +24,7 @@ from nestmate_protocol.spaces.auth import (
     granting,
     leaving,
     revoking,
+    takes_over,
 )
 from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Lane, Mutation, Op, Type
 from nestmate_protocol.spaces.types.budget import SPEND
@@ -89,6 +90,7 @@ class _Story:
         count = dice.between(AUTHORS_MIN, AUTHORS_MAX)
         self._authors = [Scribe(f"author {n}") for n in range(count)]
         self._logs: dict[DeviceKey, tuple[bytes, ...]] = {}
+        self._old_keys: dict[DeviceKey, DeviceKey] = {}
         if dice.chance(0.5):
             self._rotate(self._authors[-2], self._authors[-1])
         founders = self._authors[: dice.between(1, min(FOUNDERS_MAX, count - 1))]
@@ -109,6 +111,7 @@ class _Story:
         rotated = rotate_log(log, nexts[0], [new.public], nexts[1].public)
         old.address = new.address = log.address
         self._logs[old.public], self._logs[new.public] = log.entries, rotated.entries
+        self._old_keys[new.public] = old.public
 
     def told(self) -> History:
         """The whole story: founders let others in, and then anything may happen."""
@@ -123,6 +126,9 @@ class _Story:
         dice = self._dice
         author, act = dice.pick(self._authors), dice.pick(_ACTS)
         cap, target = self._cap(author), self._any_grant()
+        old = self._old_keys.get(author.public)
+        if act == "grant" and old is not None and dice.chance(0.9):
+            cap = self._inherited(old) or cap
         if act == "revoke" and dice.chance(0.6):
             author, cap = self._entitled(target)
         elif act == "endorse" and dice.chance(0.7):
@@ -180,7 +186,11 @@ class _Story:
         known, cap = self._known, op.place.cap
         if cap is None:
             return any(op.author == each.public for each in self._founders)
-        return cap in known.sound and op.author in known.grants[cap].keys
+        if cap not in known.sound:
+            return False
+        given = known.grants[cap]
+        named = op.author in given.keys
+        return named or takes_over(op.mutations or (), given, op.author)
 
     def _note(self, op: Op) -> None:
         known = self._known
@@ -203,16 +213,14 @@ class _Story:
         """A grant to anybody; usually within the cap, sometimes beyond it."""
         dice, taker = self._dice, self._dice.pick(self._authors)
         parent = self._known.grants.get(cap) if cap else None
+        if parent is not None and author.public in self._logs and dice.chance(0.7):
+            log = self._logs[author.public]
+            return replace(parent, keys=(author.public,), log=log, generation=len(log))
         rights, depth = Rights(dice.below(32)), dice.below(4)
         if parent is not None and dice.chance(0.75):
             rights, depth = rights & parent.rights, max(0, parent.depth - 1)
         elif dice.chance(0.6):
             rights, depth = ALL_RIGHTS, dice.between(1, 4)
-        generation = int(taker.public in self._logs)
-        log: tuple[bytes, ...] = ()
-        if author.public in self._logs and dice.chance(0.5):
-            taker, log = author, self._logs[author.public]
-            generation, rights = len(log), parent.rights if parent else rights
         keys = {taker.public}
         if dice.chance(0.15):
             keys.add(dice.pick(self._authors).public)
@@ -224,8 +232,7 @@ class _Story:
             types=frozenset(self._some_types()) if dice.chance(0.15) else None,
             expires_ms=self._expiry_ms(parent),
             depth=depth,
-            log=log,
-            generation=generation,
+            generation=int(taker.public in self._logs),
         )
 
     def _paths(self, parent: Grant | None) -> tuple[str, ...]:
@@ -242,6 +249,12 @@ class _Story:
         if self._dice.chance(0.15):
             return now_ms + self._dice.between(-10, 90) * MINUTE_MS
         return parent.expires_ms if parent and self._dice.chance(0.8) else 0
+
+    def _inherited(self, old: DeviceKey) -> Dot | None:
+        """A grant of the key an author had before, if there is one."""
+        grants = self._known.grants
+        known = [dot for dot, given in grants.items() if old in given.keys]
+        return self._dice.pick(known) if known else None
 
     def _any_grant(self) -> Dot:
         known = self._known.grants

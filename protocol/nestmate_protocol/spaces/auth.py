@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nestmate_protocol.codec import Encodable, Value, decode, encode
 from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.grants import Grant, check_grant, read_grant
-from nestmate_protocol.ids import ID_BYTES, RecordId
+from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId
 from nestmate_protocol.limits import (
     ENDORSED_PER_MUTATION_MAX,
     HEADS_PER_REVOCATION_MAX,
@@ -98,6 +98,16 @@ def is_leave(mutation: Mutation) -> bool:
     """Whether it says that its author goes."""
     plain = mutation.type is Type.LEAVE and _is_plain(mutation)
     return plain and mutation.arg is None
+
+
+def takes_over(mutations: Sequence[Mutation], cap: Grant, author: DeviceKey) -> bool:
+    """Whether an op does nothing but carry its cap over to its address's new keys.
+
+    Then its author need not be among the keys that the cap names.
+    """
+    grants = [grant_in(mutation) for mutation in mutations]
+    taken = [each for each in grants if each and cap.lets_issue(each, author)]
+    return 0 < len(taken) == len(grants)
 
 
 def _mutation(kind: Type, arg: Encodable) -> Mutation:

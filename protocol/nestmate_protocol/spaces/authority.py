@@ -20,7 +20,13 @@ from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.grants import Grant
 from nestmate_protocol.ids import DeviceKey, RecordId, SpaceId
 from nestmate_protocol.limits import GRANT_CHAIN_MAX
-from nestmate_protocol.spaces.auth import endorsed_in, grant_in, is_leave, revocation_in
+from nestmate_protocol.spaces.auth import (
+    endorsed_in,
+    grant_in,
+    is_leave,
+    revocation_in,
+    takes_over,
+)
 from nestmate_protocol.spaces.founding import Genesis, read_genesis
 from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Op, Type, op_of
 
@@ -54,11 +60,6 @@ def rests_on(op: Op) -> tuple[RecordId, ...]:
     place = op.place
     before = () if place.prev is None else (place.prev,)
     return before if place.cap is None else (*before, op_of(place.cap))
-
-
-def held_of(space: SpaceId, ops: Ops) -> dict[RecordId, Op]:
-    """The ops that stand, out of any ops at all."""
-    return Authority(space, ops).ops
 
 
 def prev_closure(ids: Iterable[RecordId], ops: Ops) -> frozenset[RecordId]:
@@ -130,11 +131,15 @@ class Authority:
         )
 
     def _is_named(self, op: Op) -> bool:
-        """Whether its author is one of those whom its cap names."""
+        """Whether its cap names its author, or is taken over by it."""
         cap = op.place.cap
         if cap is None:
             return op.author in self.founders
-        return cap in self.grants and op.author in self.grants[cap].grant.keys
+        if cap not in self.grants:
+            return False
+        grant = self.grants[cap].grant
+        named = op.author in grant.keys
+        return named or takes_over(op.mutations or (), grant, op.author)
 
     def _given_by(self, op: Op) -> dict[Dot, Given]:
         """The sound grants an op gives: none exceeds what its author has."""

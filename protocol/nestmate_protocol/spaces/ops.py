@@ -6,6 +6,7 @@ each value; a value may be dropped later, when nobody needs it, and everything e
 still verifies. This file knows neither who may write what nor what a write comes to.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, unique
@@ -49,6 +50,8 @@ DIGEST_BYTES: Final = 32
 NO_SPACE: Final = SpaceId(bytes(ID_BYTES))
 SEQ_MAX: Final = 2**48
 _HEADER_ROOM: Final = 512
+# By number and not by Unicode's tables, of which two nodes may have two versions.
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 @unique
@@ -315,7 +318,7 @@ def check_path(path: str) -> None:
 def _is_path(path: str) -> bool:
     return (
         0 < len(path.encode()) <= PATH_BYTES_MAX
-        and path.isprintable()
+        and not _UNPRINTABLE.search(path)
         and "//" not in path
         and path[0] != "/"
         and path[-1] != "/"

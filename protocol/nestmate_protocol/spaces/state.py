@@ -100,7 +100,7 @@ def state(space: SpaceId, ops: Ops) -> State:
         passing=passing,
         in_force=in_force,
         valid=valid,
-        offered=authority.offered - _outdone(written, ephemeral),
+        offered=authority.offered - _outdone(authority, ephemeral),
         members=_members(authority),
         left=frozenset(
             op.author for op in auth if any(map(is_leave, op.mutations or ()))
@@ -195,15 +195,16 @@ def _latest(ops: Iterable[Op]) -> dict[Key, tuple[Entry, ...]]:
 
 
 def _outdone(
-    valid: Iterable[Op], ephemeral: Mapping[Key, tuple[Entry, ...]]
+    authority: Authority, ephemeral: Mapping[Key, tuple[Entry, ...]]
 ) -> set[RecordId]:
-    """The valid ephemeral ops of which no mutation is a last word any more."""
+    """The ephemeral ops of which no mutation is a last word, as far as can be read."""
     last = {entry.dot for entries in ephemeral.values() for entry in entries}
     return {
         op.id
-        for op in valid
+        for op in authority.ops.values()
         if op.place.lane is Lane.EPHEMERAL
-        and not any(op.dot(n) in last for n in range(len(op.values)))
+        and op.mutations is not None
+        and not any(op.dot(n) in last for n in range(len(op.mutations)))
     }
 
 

@@ -1,14 +1,19 @@
 """State: who may do what in a space, and what its ops come to, as small stories."""
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from nestmate_protocol.clocks import COUNTER_BITS
 from nestmate_protocol.grants import ALL_RIGHTS, Grant, Rights
+from nestmate_protocol.identity.log import begin_log, rotate_log
+from nestmate_protocol.ids import NetworkId
+from nestmate_protocol.keys import recovery_key, rotation_key
 from nestmate_protocol.simulation.scribes import START_MS, Draft, Scribe, put
 from nestmate_protocol.spaces.auth import endorsing, granting, leaving, revoking
-from nestmate_protocol.spaces.ops import Lane, Type
+from nestmate_protocol.spaces.ops import Lane, Type, open_op
 from nestmate_protocol.spaces.state import state
 
 READ, WRITE, GRANT = Rights.READ, Rights.WRITE, Rights.GRANT
@@ -203,6 +208,23 @@ def test_founders_act_once_enough_of_them_agree(garden):
     assert garden.put(garden.bob).id in garden.state().valid
 
 
+def test_a_rotated_key_takes_a_grant_over_and_does_nothing_else_under_it(garden):
+    phrase = b"\x09" * 32
+    nexts = [rotation_key(phrase, n) for n in (1, 2)]
+    recovery = recovery_key(phrase).public
+    log = begin_log(garden.bob.key, nexts[0].public, recovery, b"n" * 16)
+    garden.bob.address = garden.cid.address = log.address
+    cap = garden.grant(garden.ann, garden.bob, rights=WRITE, generation=1)
+    log = rotate_log(log, nexts[0], [garden.cid.public], nexts[1].public)
+    proof = {"log": log.entries, "generation": 2, "rights": WRITE}
+    taken = garden.grant(garden.cid, garden.cid, cap, **proof)
+    assert garden.put(garden.cid, taken).id in garden.state().valid
+    assert garden.put(garden.cid, cap).id not in garden.state().held
+    garden.revoke(garden.ann, cap)
+    assert garden.state().members[cap].revoked
+    assert taken not in garden.state().members
+
+
 def test_who_leaves_is_said_to_have_left_and_no_more(garden):
     cap = garden.grant(garden.ann, garden.bob)
     garden.bob.write(Draft([leaving()], cap=cap))
@@ -263,3 +285,16 @@ def test_without_its_first_op_nothing_in_a_space_counts(garden):
     garden.put(garden.ann)
     (first,) = [op for op in garden.ops.values() if op.id.raw == op.space.raw]
     assert garden.state(first).passing == frozenset()
+
+
+def test_the_golden_ops_are_a_space_in_which_all_of_them_count():
+    folder = Path(__file__).parents[2] / "vectors"
+    vectors = [json.loads(path.read_text()) for path in folder.glob("op_*.json")]
+    network = NetworkId(bytes.fromhex(vectors[0]["inputs"]["network"]))
+    opened = [open_op(bytes.fromhex(v["inputs"]["op"]), network) for v in vectors]
+    space = next(op.space for op in opened if op.id.raw == op.space.raw)
+    found = state(space, {op.id: op for op in opened})
+    assert found.valid == found.offered == {op.id for op in opened}
+    assert {kind for _, kind in found.live} == {k for k in Type if not k.is_auth}
+    golden = "1741a60758e25b20fe15e8b72cf8545707790c6d965ae7f9a8fbf7e7688f4537"
+    assert found.hash.hex() == golden
