@@ -14,10 +14,11 @@ from nestmate_protocol.clocks import COUNTER_BITS
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import DeviceKey
 from nestmate_protocol.limits import GRANT_CHAIN_MAX
+from nestmate_protocol.spaces.auth import takes_over
 from nestmate_protocol.spaces.engine.chains import Chain
 from nestmate_protocol.spaces.engine.deeds import HLC_MAX, Cut, Deed, Holding, Spot
 from nestmate_protocol.spaces.founding import Genesis
-from nestmate_protocol.spaces.ops import Type
+from nestmate_protocol.spaces.ops import Lane, Op, Type
 
 Locate = Callable[[bytes], Spot | None]
 """Where the op with an id stands, None if it is not here."""
@@ -52,12 +53,25 @@ class Authority:
         """Whether a key is one of the founders'."""
         return author in self._founders
 
-    def names(self, cap: bytes, author: bytes) -> bool:
-        """Whether a cap, which is here if it is sound, is an author's to act under."""
+    def admits(self, op: Op) -> bool:
+        """Whether its cap, which is here if it is sound, is its author's to act under.
+
+        If it is not, the op may still do nothing but take the cap over.
+        """
+        cap, author = op.place.cap, op.author.raw
         if not cap:
             return author in self._founders
         holding = self.holdings.get(cap)
-        return holding is not None and author in holding.keys
+        if holding is None:
+            return False
+        if author in holding.keys:
+            return True
+        if op.place.lane is not Lane.AUTH:
+            return False
+        inherits = takes_over(op.mutations or (), holding.grant, op.author)
+        if inherits:
+            holding.note_heir(author)
+        return inherits
 
     def lets(self, cap: bytes, author: bytes, hlc: int) -> bool | None:
         """Whether an author's op passes by its cap alone; None if its place decides."""
@@ -68,7 +82,7 @@ class Authority:
             holding is None
             or not holding.alive
             or hlc > holding.ends_hlc
-            or author not in holding.keys
+            or (author not in holding.keys and author not in holding.heirs)
         ):
             return False
         return None if holding.cuts else True
@@ -107,6 +121,9 @@ class Authority:
     def add(self, deed: Deed) -> list[Holding]:
         """Take in an op of the auth lane; gives the holdings to be looked at again."""
         self.deeds[deed.id] = deed
+        above = self.holdings.get(deed.cap)
+        if above is not None:
+            above.note_heir(deed.author)
         again: list[Holding] = []
         for dot, grant in deed.grants.items():
             holding = self._hold(dot, deed)

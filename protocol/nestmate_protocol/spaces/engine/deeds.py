@@ -86,7 +86,8 @@ class Holding:
     are all revocations that count on the line. ``ends`` keeps, for lane and author, how
     far each branch counts under those; None for all of it. A ``fresh`` one was never
     judged, and nothing is held under it; ``shown`` counts the offered ops under it.
-    ``rights_everywhere`` are those for every path and type.
+    ``rights_everywhere`` are those for every path and type. ``heirs`` are keys that it
+    does not name and that took it over; they did nothing else under it.
     """
 
     dot: bytes
@@ -100,6 +101,7 @@ class Holding:
     ends: dict[tuple[int, bytes], dict[int, int] | None] = field(default_factory=dict)
     fresh: bool = True
     shown: int = 0
+    heirs: tuple[bytes, ...] = ()
     keys: tuple[bytes, ...] = field(init=False)
     rights_everywhere: Rights = field(init=False)
 
@@ -108,6 +110,16 @@ class Holding:
         self.keys = tuple([key.raw for key in grant.keys])
         everywhere = grant.types is None and "" in grant.areas
         self.rights_everywhere = grant.rights if everywhere else Rights(0)
+
+    @property
+    def writers(self) -> tuple[bytes, ...]:
+        """The keys of all ops under it."""
+        return self.keys + self.heirs
+
+    def note_heir(self, author: bytes) -> None:
+        """An author has taken it over, unless it was its own all along."""
+        if author not in self.writers:
+            self.heirs += (author,)
 
     @property
     def parent(self) -> "Holding | None":

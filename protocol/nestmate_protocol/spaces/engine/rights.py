@@ -117,7 +117,9 @@ class RightsDesk:
         holding = self._authority.holdings.get(dot)
         if holding is None:
             return []
-        keys = {key for each in self._authority.below([holding]) for key in each.keys}
+        keys = {
+            key for each in self._authority.below([holding]) for key in each.writers
+        }
         return sorted(
             RecordId(op)
             for key in keys

@@ -113,7 +113,7 @@ class Standing:
         """The ops under a holding that pass and did not, or did and do not."""
         flips: list[Flip] = []
         ends: dict[tuple[int, bytes], Ends] = {}
-        for author in holding.keys:
+        for author in holding.writers:
             for lane in (Lane.AUTH, Lane.DATA):
                 chain = self._chains.chain(lane, author)
                 key = (int(lane), author)

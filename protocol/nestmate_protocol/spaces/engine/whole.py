@@ -136,7 +136,7 @@ class Engine:
         elif self._raw not in {place.space.raw, raw}:
             return Admission(Verdict.REFUSED, fault=Fault.BAD_FIELD)
         cap, author = place.cap or b"", op.author.raw
-        if not authority.names(cap, author):
+        if not authority.admits(op):
             if cap in authority.holdings or not cap or self._holds(cap[:ID_BYTES]):
                 return _NOT_ENTITLED
             return self._wait(op, cap[:ID_BYTES])
