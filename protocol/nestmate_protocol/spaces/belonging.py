@@ -19,6 +19,7 @@ from nestmate_protocol.spaces.catalogue import Catalogue, Listing
 from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.founding import SALT_BYTES, Genesis, found_space
 from nestmate_protocol.spaces.invites import is_invite, read_invite
+from nestmate_protocol.spaces.ops import Lane
 from nestmate_protocol.spaces.outcomes import Reach
 from nestmate_protocol.spaces.pen import Pen
 from nestmate_protocol.spaces.refusals import MissingError
@@ -189,7 +190,6 @@ class Belonging:
         if copy is None or copy.engine.rights.genesis is None:
             return view
         engine, genesis = copy.engine, copy.engine.rights.genesis
-        sizes = engine.views.sizes()
         current = [each for each in engine.rights.members() if not each.revoked]
         peers, synced_ms = self._company(listing.space, now)
         named = {each.grant.who for each in current} - {None}
@@ -198,8 +198,8 @@ class Belonging:
             threshold=genesis.threshold,
             founders=tuple(address for address, _ in genesis.founders),
             members=len(named | {address for address, _ in genesis.founders}),
-            ops=sum(sizes.offered),
-            void=sizes.quarantined,
+            ops=sum(len(copy.summary(lane)) for lane in Lane),
+            void=sum(1 for _ in engine.ops.quarantined()),
             pending=len(engine.missing()),
             bytes_kept=engine.ops.bytes_held(),
             conflicts=len(engine.views.conflicts()),
