@@ -19,7 +19,7 @@ from nestmate_protocol.limits import (
 )
 from nestmate_protocol.spaces.requests import Standing
 
-PREFIX: Final = b"s/r/"
+PREFIX: Final = b"o/r/"
 
 Write = tuple[bytes, bytes | None]
 
@@ -146,7 +146,7 @@ class Catalogue:
 
 def rows_of(number: int) -> bytes:
     """What the keys of all rows of one space begin with."""
-    return b"s/d" + number.to_bytes(4)
+    return b"o/d" + number.to_bytes(4)
 
 
 def _read(space: SpaceId, fields: Fields) -> Listing:

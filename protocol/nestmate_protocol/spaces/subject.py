@@ -9,7 +9,6 @@ through the port ``Agents``.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from nestmate_protocol.clocks import Moment, patience_ms
 from nestmate_protocol.codec import plain
@@ -44,9 +43,6 @@ from nestmate_protocol.spaces.sweeping import STEP_MS
 from nestmate_protocol.spaces.sync.floor import Offered
 from nestmate_protocol.spaces.sync.sessions import Sessions
 from nestmate_protocol.spaces.telling import notices
-
-PREFIX: Final = b"s/"
-"""What all keys of this subject begin with."""
 
 
 @dataclass(frozen=True, slots=True)

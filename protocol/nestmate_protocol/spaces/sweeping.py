@@ -12,7 +12,7 @@ from typing import Final
 from nestmate_protocol.spaces.catalogue import Write, rows_of
 from nestmate_protocol.spaces.engine.rows import Reader
 
-PREFIX: Final = b"s/x/"
+PREFIX: Final = b"o/x/"
 STEP_ROWS: Final = 2_048
 STEP_MS: Final = 50
 

@@ -236,7 +236,7 @@ def test_who_leaves_takes_part_no_more_and_nothing_of_it_stays(garden):
     bob.ask(LeaveSpace("garden"))
     village.wait(5)
     assert bob.ask(ListSpaces()).spaces == ()
-    assert not [key for key in bob.disk.pairs if key.startswith(b"s/")]
+    assert not [key for key in bob.disk.pairs if key.startswith(b"o/")]
     assert put(ann, "beds/1", b"peas").op
 
 
