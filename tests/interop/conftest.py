@@ -29,7 +29,7 @@ ANSWER_SECONDS_MAX = 30
 END_SECONDS_MAX = 15
 JUDGES = (
     *("cbor2", "@auth0/cose", "libsodium-wrappers", "libp2p", "@libp2p/kad-dht"),
-    *("@libp2p/gossipsub", "@modelcontextprotocol/inspector"),
+    *("@libp2p/gossipsub", "@modelcontextprotocol/inspector", "nostr-tools"),
 )
 
 

@@ -46,6 +46,12 @@ class StoreContract:
         assert list(store.scan(b"k/", start=b"z", reverse=True)) == ABC[::-1]
         assert list(store.scan(b"k/", start=b"k/", reverse=True)) == []
 
+    def test_keys_alone_come_from_one_bound_to_below_another(self, store):
+        store.write([*ABC, (b"z", b"")], durable=False)
+        assert list(store.keys(b"k/a", b"k/c")) == [b"k/a", b"k/b"]
+        assert list(store.keys(b"k/b\0", b"zz")) == [b"k/c", b"z"]
+        assert list(store.keys(b"m", b"n")) == []
+
     def test_a_prefix_may_end_in_the_highest_byte(self, store):
         pairs = [(b"k\xff", b""), (b"k\xff\xff", b""), (b"\xff\xff", b"")]
         store.write([*pairs, (b"l", b"")], durable=False)
@@ -54,9 +60,10 @@ class StoreContract:
 
     def test_a_scan_shows_the_moment_it_was_asked_for(self, store):
         store.write(ABC, durable=False)
-        scan = store.scan(b"")
+        scan, keys = store.scan(b""), store.keys(b"k", b"z")
         store.write([(b"k/a", None), (b"k/b", b"new"), (b"k/d", b"4")], durable=False)
         assert list(scan) == ABC
+        assert list(keys) == [key for key, _ in ABC]
 
     @pytest.mark.parametrize("key", [b"", b"\0", b"\0k", b"k" * 1_025])
     def test_a_key_no_store_takes_spoils_its_whole_batch(self, store, key):
@@ -79,6 +86,8 @@ class StoreContract:
         for use in (store.get, store.scan):
             with pytest.raises(StoreError):
                 use(b"k")
+        with pytest.raises(StoreError):
+            store.keys(b"k", b"l")
         with pytest.raises(StoreError):
             store.write([(b"k", b"v")], durable=False)
 

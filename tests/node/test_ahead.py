@@ -26,6 +26,8 @@ def test_what_is_promised_reads_as_if_it_were_written(first, later, some, start,
     for prefix in (b"k", some[:2]):
         shown = list(ahead.scan(prefix, **way))
         assert shown == list(written.scan(prefix, **way))
+    stretch = sorted((some, start or b"l"))
+    assert list(ahead.keys(*stretch)) == list(written.keys(*stretch))
 
 
 def test_what_is_kept_is_read_from_the_store_again():

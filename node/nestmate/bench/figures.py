@@ -24,6 +24,9 @@ class Unit(StrEnum):
     MILLISECONDS = "ms"
     MEBIBYTES = "MiB"
     PERCENT = "%"
+    BYTES = "B"
+    BYTES_EACH = "B each"
+    ROUND_TRIPS = "RTT"
 
 
 @dataclass(frozen=True, slots=True)

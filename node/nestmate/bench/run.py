@@ -37,6 +37,9 @@ BENCHES: Final = {
     "events": Entry(
         "events recorded, and read again from the store", "nestmate.bench.events"
     ),
+    "sync": Entry(
+        "two replicas that find out in what they differ", "nestmate.bench.sync"
+    ),
     "simulation": Entry(
         "a thousand nodes that hear twenty signals", "nestmate.bench.simulation"
     ),

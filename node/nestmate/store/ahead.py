@@ -55,6 +55,17 @@ class Ahead:
             return below
         return _merged(below, keys, self._promised, reverse=reverse)
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """All keys of a stretch in order, as ``KeyValue.keys`` gives them."""
+        below = self._store.keys(low, high)
+        first, last = bisect_left(self._keys, low), bisect_left(self._keys, high)
+        if first == last:
+            return below
+        promised = self._keys[first:last]
+        above = [key for key in promised if self._promised[key] is not None]
+        hidden = set(promised)
+        return merge((key for key in below if key not in hidden), above)
+
     def _between(
         self, prefix: bytes, start: bytes | None, *, reverse: bool
     ) -> list[bytes]:

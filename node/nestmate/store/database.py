@@ -120,19 +120,22 @@ class Database:
 
         return guarded()
 
-    def _iterator(
-        self, low: bytes, high: bytes | None, *, reverse: bool
-    ) -> Iterator[Pair]:
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """Keys alone, as they lie in LevelDB; StoreError at a bad block."""
         try:
-            found: Iterator[Pair] = self._db.iterator(
-                start=low,
-                stop=high,
-                reverse=reverse,
-                verify_checksums=True,
+            iterator = self._db.iterator(
+                start=low, stop=high, include_value=False, verify_checksums=True
             )
         except (plyvel.Error, RuntimeError) as error:
             raise _unreadable(error) from error
-        return found
+
+        def guarded() -> Iterator[bytes]:
+            try:
+                yield from iterator
+            except (plyvel.Error, RuntimeError) as error:
+                raise _unreadable(error) from error
+
+        return guarded()
 
     def write(self, pairs: Iterable[Write], *, durable: bool) -> None:
         """One atomic batch of pairs as they shall lie there; StoreError if refused."""
@@ -166,6 +169,20 @@ class Database:
     def close(self) -> None:
         """Let the files go; idempotent."""
         self._db.close()
+
+    def _iterator(
+        self, low: bytes, high: bytes | None, *, reverse: bool
+    ) -> Iterator[Pair]:
+        try:
+            found: Iterator[Pair] = self._db.iterator(
+                start=low,
+                stop=high,
+                reverse=reverse,
+                verify_checksums=True,
+            )
+        except (plyvel.Error, RuntimeError) as error:
+            raise _unreadable(error) from error
+        return found
 
 
 def repair_files(path: Path) -> None:

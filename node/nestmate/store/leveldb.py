@@ -96,6 +96,10 @@ class LevelStore:
             low = max(low, start)
         return self._open_database().pairs(low, high, reverse=reverse)
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """All keys of a stretch as they are now; see the port."""
+        return self._open_database().keys(low, high)
+
     def write(self, writes: Iterable[Write], *, durable: bool) -> None:
         """Apply one atomic batch; see the port.
 

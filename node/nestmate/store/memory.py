@@ -106,6 +106,12 @@ class MemoryStore:
         found = [(key, self._values[key]) for key in self._keys[first:last]]
         return iter(found[::-1] if reverse else found)
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """All keys of a stretch as they are now; see the port."""
+        self._open_disk()
+        first, last = bisect_left(self._keys, low), bisect_left(self._keys, high)
+        return iter(self._keys[first:last])
+
     def write(self, writes: Iterable[Write], *, durable: bool) -> None:
         """Apply one atomic batch; StoreError while the disk is full."""
         disk = self._open_disk()

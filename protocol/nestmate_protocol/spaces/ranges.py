@@ -78,6 +78,7 @@ class Writer:
         self._time = 0
         self._skipped = b""
         self.size = 0
+        self.count = 0
 
     def add(self, each: Range) -> None:
         """The range that goes from where the last one ended."""
@@ -107,6 +108,7 @@ class Writer:
     def _put(self, part: bytes) -> None:
         self._parts.append(part)
         self.size += len(part)
+        self.count += 1
 
     def _bound(self, upper: bytes) -> bytes:
         if upper == END:

@@ -265,7 +265,7 @@ class Exchange:
     def _is_full(self) -> bool:
         return (
             self._writer.size > RANGES_BYTES_MAX - _ROOM_BYTES
-            or self._said > RANGES_PER_MESSAGE_MAX - _ROOM_RANGES
+            or self._writer.count > RANGES_PER_MESSAGE_MAX - _ROOM_RANGES
         )
 
     def _say(self, each: Range) -> None:

@@ -14,6 +14,7 @@ import {
 } from './records.mjs'
 import { contradict, openHearsay } from './hearsay.mjs'
 import { Names, skillKey } from './names.mjs'
+import { checkSync } from './sync.mjs'
 import { bytesOf, peerText, textOf } from './texts.mjs'
 
 const FOLDER = new URL('../../vectors/', import.meta.url)
@@ -170,11 +171,12 @@ function checkExamples () {
 
 const names = readdirSync(FOLDER).filter(name => name.endsWith('.json')).sort()
 const all = Object.fromEntries(names.map(name => [name.slice(0, -'.json'.length), read(name)]))
-const { cbor, ed25519_speccheck: speccheck, hearsay, ...records } = all
+const { cbor, ed25519_speccheck: speccheck, hearsay, sync, ...records } = all
 
 await attempt('cbor', () => checkEncoding(cbor))
 await attempt('ed25519_speccheck', () => checkSignatures(speccheck))
 await attempt('hearsay', () => checkHearsay(hearsay))
+await attempt('sync', () => checkSync(sync))
 for (const [name, vector] of Object.entries(records)) {
   await attempt(name, () => checkRecord(vector))
   await attempt(`${name}, changed`, () => checkMutants(vector))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.limits import RANGES_BYTES_MAX, RANGES_STEP_MAX
-from nestmate_protocol.spaces import reconcile
+from nestmate_protocol.spaces import ranges, reconcile
 from nestmate_protocol.spaces.ranges import (
     Listed,
     Print,
@@ -148,6 +148,15 @@ def test_a_message_that_would_be_too_long_ends_early_and_goes_on_later(monkeypat
     assert messages > 3
     have, need, mine, theirs = negentropied(mine, theirs, 4_096)
     assert (have, need) == (mine - theirs, theirs - mine)
+
+
+def test_a_message_of_too_many_ranges_ends_early_too(monkeypatch):
+    for module in (reconcile, ranges):
+        monkeypatch.setattr(module, "RANGES_PER_MESSAGE_MAX", 800)
+    mine = many(12_000)
+    theirs = mine - set(sorted(mine)[::120])
+    from_me, from_them, _ = exchanged(mine, theirs)
+    assert (from_me, from_them) == (mine - theirs, set())
 
 
 @settings(max_examples=60)
