@@ -151,6 +151,7 @@ class Chains:
         self._rows = rows
         self._chains: tuple[dict[bytes, Chain], ...] = ({}, {})
         self._touched: dict[Chain, None] = {}
+        self._known: dict[tuple[bytes, int], list[Link]] = {}
 
     def __repr__(self) -> str:
         return f"<Chains {sum(map(len, self._chains))} read>"
@@ -205,6 +206,22 @@ class Chains:
         self, chain: Chain, number: int, first: int = 0, end: int = _SEQ_MAX
     ) -> Iterator[Link]:
         """The ops of a branch from ``first`` up to, not with, ``end``."""
+        known = self._known.get((chain.key, number))
+        if known and known[0].seq <= first and end <= known[-1].seq + 1:
+            at = known[0].seq
+            return iter(known[first - at : end - at])
+        return self._links(chain, number, first, end)
+
+    def remember(self, chain: Chain, number: int, links: list[Link]) -> None:
+        """Keep ops that were read and follow each other at hand until ``forget``."""
+        if links:
+            self._known[chain.key, number] = links
+
+    def forget(self) -> None:
+        """Let go of what was read."""
+        self._known.clear()
+
+    def _links(self, chain: Chain, number: int, first: int, end: int) -> Iterator[Link]:
         prefix = b"a" + chain.key + _NUMBER.pack(number)
         start = prefix + first.to_bytes(8)
         for key, raw in self._rows.scan(prefix, start=start):

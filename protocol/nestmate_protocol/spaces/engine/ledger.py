@@ -5,6 +5,9 @@ whether thousands of others count. This file knows the order in which the rooms 
 be told; each of them knows its own rule.
 """
 
+from itertools import groupby
+from operator import attrgetter
+
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId, SpaceId
 from nestmate_protocol.limits import FORK_BRANCHES_LOOKED_AT_MAX
@@ -204,8 +207,7 @@ class Ledger:
                 self.ephemeral.drop(word)
         if not flips:
             return
-        for flip in flips:
-            self._tell(flip)
+        self._tell(flips)
         data = [f for f in flips if f.chain.lane and f.link.flags & COVERED]
         gone = {flip.link.id for flip in data if not flip.passes}
         lost: list[Lost] = []
@@ -223,10 +225,13 @@ class Ledger:
         lost = self.objects.remove(_writer(flip), touched_of(flip.link.touched))
         return [each for each in lost if each[1][:-1] not in gone]
 
-    def _tell(self, flip: Flip) -> None:
-        op, author = RecordId(flip.link.id), DeviceKey(flip.chain.author)
-        kind = Restored if flip.passes else Voided
-        self._telling.changes.append(kind(op, author, Lane(flip.chain.lane)))
+    def _tell(self, flips: list[Flip]) -> None:
+        tell = self._telling.changes.append
+        for chain, group in groupby(flips, key=attrgetter("chain")):
+            author, lane = DeviceKey(chain.author), Lane(chain.lane)
+            for flip in group:
+                kind = Restored if flip.passes else Voided
+                tell(kind(RecordId(flip.link.id), author, lane))
 
     def _find(self, op: bytes) -> tuple[Writer, Content] | None:
         """What an op of the data lane wrote, if it counts."""

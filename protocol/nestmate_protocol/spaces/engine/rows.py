@@ -21,6 +21,7 @@ Keys begin with the prefix of the space, then one letter:
 - ``m`` -> version and counts
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -29,7 +30,7 @@ Write = tuple[bytes, bytes | None]
 
 VERSION: Final = 1
 
-_LIMIT: Final = b"\xff"
+_BEYOND: Final = b"\xff" * 400  # longer than any key, and after all that begin alike
 
 
 class Reader(Protocol):
@@ -49,13 +50,15 @@ class Reader(Protocol):
 class Rows:
     """The rows of one space: those on disk, and over them those not yet handed out.
 
-    Keys are given without the prefix of the space.
+    Keys are given without the prefix of the space. Those not yet handed out are put
+    in order, letter by letter, only once somebody asks for a range.
     """
 
     def __init__(self, reader: Reader, prefix: bytes) -> None:
         self._reader = reader
         self._prefix = prefix
         self._pending: dict[bytes, bytes | None] = {}
+        self._orders: dict[int, list[bytes]] = {}
 
     def __repr__(self) -> str:
         return f"<Rows {self._prefix!r} {len(self._pending)} pending>"
@@ -72,35 +75,58 @@ class Rows:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Keep a value under a key."""
+        if self._orders:
+            self._note(key)
         self._pending[key] = value
 
     def delete(self, key: bytes) -> None:
         """Keep nothing under a key any more."""
+        if self._orders:
+            self._note(key)
         self._pending[key] = None
+
+    def _note(self, key: bytes) -> None:
+        order = self._orders.get(key[0])
+        if order is not None and key not in self._pending:
+            insort(order, key)
 
     def scan(
         self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
     ) -> Iterator[Pair]:
         """All pairs under a prefix in key order, from ``start`` on if it is given."""
+        below = self.below(prefix, start=start, reverse=reverse)
+        if not self._pending:
+            return below
+        keys = self._between(prefix, start, reverse=reverse)
+        if not keys:
+            return below
+        over = [(key, self._pending[key]) for key in keys]
+        return _merged(below, over, reverse=reverse)
+
+    def _between(
+        self, prefix: bytes, start: bytes | None, *, reverse: bool
+    ) -> list[bytes]:
+        """The keys of a range that were not yet handed out, in order."""
+        letter = prefix[0]
+        order = self._orders.get(letter)
+        if order is None:
+            order = sorted([key for key in self._pending if key[0] == letter])
+            self._orders[letter] = order
+        first, last = bisect_left(order, prefix), bisect_left(order, prefix + _BEYOND)
+        if start is not None and reverse:
+            last = min(last, bisect_right(order, start))
+        elif start is not None:
+            first = max(first, bisect_left(order, start))
+        keys = order[first:last]
+        return keys[::-1] if reverse else keys
+
+    def below(
+        self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
+    ) -> Iterator[Pair]:
+        """As ``scan``, where nothing has been put since the last batch."""
         cut = len(self._prefix)
         first = None if start is None else self._prefix + start
         found = self._reader.scan(self._prefix + prefix, start=first, reverse=reverse)
-        below = ((key[cut:], value) for key, value in found)
-        over = [
-            pair
-            for pair in self._pending.items()
-            if pair[0].startswith(prefix)
-            and (start is None or (pair[0] <= start if reverse else pair[0] >= start))
-        ]
-        if not over:
-            return below
-        over.sort(reverse=reverse)
-        return _merged(below, over, reverse=reverse)
-
-    def below(self, prefix: bytes) -> Iterator[Pair]:
-        """As ``scan``, where nothing has been put since the last batch."""
-        cut = len(self._prefix)
-        found = self._reader.scan(self._prefix + prefix)
         return ((key[cut:], value) for key, value in found)
 
     def drain(self) -> tuple[Write, ...]:
@@ -108,6 +134,7 @@ class Rows:
         prefix = self._prefix
         writes = tuple([(prefix + k, v) for k, v in self._pending.items()])
         self._pending = {}
+        self._orders = {}
         return writes
 
 

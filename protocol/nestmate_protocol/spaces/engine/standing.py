@@ -91,6 +91,7 @@ class Standing:
             self._lower_tops(chain)
         for chain in unsettled.values():
             self._offers.settle(chain, now_ms)
+        self._chains.forget()
         return flips
 
     def _tell_granted(
@@ -137,13 +138,18 @@ class Standing:
         if old == new:
             return []
         number, dot, ends_hlc = branch.number, holding.dot, holding.ends_hlc
+        links = list(self._chains.links(chain, number, *sorted((old, new))))
+        self._chains.remember(chain, number, links)
         flips = [
             Flip(chain, number, link, new > old)
-            for link in self._chains.links(chain, number, *sorted((old, new)))
+            for link in links
             if link.cap == dot and link.hlc <= ends_hlc
         ]
         if flips and new > old:
             branch.top = max(branch.top, flips[-1].link.seq + 1)
+            self._chains.touch(chain, branch)
+        elif len(flips) == len(links) and branch.top <= old:
+            branch.top = min(branch.top, new)
             self._chains.touch(chain, branch)
         return flips
 
