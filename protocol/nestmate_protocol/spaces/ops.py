@@ -227,6 +227,11 @@ def open_op(data: bytes, network: NetworkId, *, sealed: bool = False) -> Op:
     return op
 
 
+def reopen_op(data: bytes, network: NetworkId, *, sealed: bool = False) -> Op:
+    """The op that lay on our own disk: its signature was verified when it came in."""
+    return _read(data, network, sealed=sealed)[0]
+
+
 def open_ops(
     wires: Iterable[bytes], network: NetworkId, *, sealed: bool = False
 ) -> list[Op]:

@@ -35,7 +35,7 @@ class Authority:
     def __init__(self, locate: Locate) -> None:
         self._locate = locate
         self.genesis: Genesis | None = None
-        self._first = b""
+        self.first = b""
         self._founders: frozenset[bytes] = frozenset()
         self.deeds: dict[bytes, Deed] = {}
         self.holdings: dict[bytes, Holding] = {}
@@ -114,7 +114,7 @@ class Authority:
 
     def begin(self, first: bytes, genesis: Genesis) -> None:
         """The first op is here."""
-        self._first = first
+        self.first = first
         self.genesis = genesis
         self._founders = frozenset(key.raw for key in genesis.keys)
 
@@ -151,7 +151,7 @@ class Authority:
         """Whether its author may make a mutation, if the cap is really held."""
         match kind:
             case Type.GENESIS:
-                return deed.id == self._first
+                return deed.id == self.first
             case Type.GRANT:
                 return deed.id + bytes((n,)) in self.holdings
             case Type.REVOKE:
@@ -207,7 +207,7 @@ class Authority:
         return [] if holding is None else [holding]
 
     def _is_in_force(self, deed: Deed) -> bool:
-        if deed.cap or deed.free or deed.id == self._first or self.genesis is None:
+        if deed.cap or deed.free or deed.id == self.first or self.genesis is None:
             return True
         agree = self._endorsers.get(deed.id, set()) | {deed.author}
         return len(agree & self._founders) >= self.genesis.threshold

@@ -117,6 +117,19 @@ class Chain:
         branch.bytes += size
         self.bytes += size
 
+    def cut(self, branch: Branch, end: int, last: "Link | None", size: int) -> None:
+        """End a branch before ``end``, after ``last``; ``size`` bytes are gone."""
+        if branch.next > branch.first:
+            self.tips.pop(branch.tip, None)
+        branch.next = end
+        branch.top = min(branch.top, end)
+        branch.bytes -= size
+        self.bytes -= size
+        if last is not None and end > branch.first:
+            branch.tip, branch.tip_hlc = last.id, last.hlc
+            branch.incarnation = last.incarnation
+            self.tips[last.id] = branch
+
     def fork(self, parent: int, first: int) -> Branch:
         """A new branch that leaves another one before ``first``; -1 for a new root."""
         branch = Branch(len(self.branches), parent, first)

@@ -10,7 +10,6 @@ from operator import attrgetter
 
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId, SpaceId
-from nestmate_protocol.limits import FORK_BRANCHES_LOOKED_AT_MAX
 from nestmate_protocol.spaces.engine import stored
 from nestmate_protocol.spaces.engine.authority import Authority
 from nestmate_protocol.spaces.engine.chains import (
@@ -23,7 +22,6 @@ from nestmate_protocol.spaces.engine.chains import (
 )
 from nestmate_protocol.spaces.engine.changes import (
     Admission,
-    Forked,
     Restored,
     Telling,
     Verdict,
@@ -31,17 +29,20 @@ from nestmate_protocol.spaces.engine.changes import (
 )
 from nestmate_protocol.spaces.engine.deeds import Cut, Deed, Holding, Spot, read_deed
 from nestmate_protocol.spaces.engine.ephemeral import Ephemeral
+from nestmate_protocol.spaces.engine.forks import Forks
 from nestmate_protocol.spaces.engine.live import Live
 from nestmate_protocol.spaces.engine.objects import Content, Lost, Objects
 from nestmate_protocol.spaces.engine.offers import Offers
-from nestmate_protocol.spaces.engine.packing import Writer, pack_touched, touched_of
-from nestmate_protocol.spaces.engine.rows import Rows
+from nestmate_protocol.spaces.engine.packing import (
+    Writer,
+    pack_touched,
+    touched_of,
+)
+from nestmate_protocol.spaces.engine.rows import ASIDE, Rows
 from nestmate_protocol.spaces.engine.standing import Flip, Standing
 from nestmate_protocol.spaces.founding import read_genesis
 from nestmate_protocol.spaces.ops import NO_SPACE, Lane, Op, Place
 from nestmate_protocol.spaces.types.rules import right_for, well_formed
-
-FORKED = b"y"
 
 
 class Ledger:
@@ -57,6 +58,8 @@ class Ledger:
         self.live = Live(rows, telling)
         self.objects = Objects(rows, self.live, telling, self._find)
         self.ephemeral = Ephemeral(rows, telling)
+        self.forks = Forks(rows, self.chains, telling)
+        self.is_readable = True
         self._restore(space)
 
     def __repr__(self) -> str:
@@ -106,7 +109,7 @@ class Ledger:
         head = stored.head(place.lane, branch.number, seq, hlc, author, incarnation)
         self._rows.put(stored.AT + raw, head + op.data)
         if len(chain.branches) > 1:
-            self._look_for_fork(chain, branch, link)
+            self.forks.look(chain, branch, link)
         chain.extend(branch, link, len(op.data))
         self.chains.put(chain, branch, link)
         self.chains.touch(chain, branch)
@@ -153,21 +156,6 @@ class Ledger:
             ):
                 return 0
         return COVERED
-
-    def _look_for_fork(self, chain: Chain, branch: Branch, link: Link) -> None:
-        """Keep and tell of another op with the same seq in one life of its author."""
-        for other in chain.branches[-FORK_BRANCHES_LOOKED_AT_MAX:]:
-            if other is branch or not other.first <= link.seq < other.next:
-                continue
-            rival = self.chains.link(chain, (other.number, link.seq))
-            if rival is not None and rival.incarnation == link.incarnation:
-                place = FORKED + chain.key + link.incarnation + link.seq.to_bytes(8)
-                self._rows.put(place + rival.id, b"")
-                self._rows.put(place + link.id, b"")
-                one, two = RecordId(rival.id), RecordId(link.id)
-                author = DeviceKey(chain.author)
-                self._telling.changes.append(Forked(author, one, two))
-                return
 
     # --- the auth lane
 
@@ -253,6 +241,10 @@ class Ledger:
         """Read the auth lane; everything else is read when it is asked for."""
         first = self.find(space.raw)
         if first is None:
+            self.is_readable = next(self._rows.scan(ASIDE), None) is None
+            return
+        self.is_readable = self.offers.restore_counts()
+        if not self.is_readable:
             return
         self.authority.begin(space.raw, read_genesis(_first_op(space, first)))
         waiting: dict[bytes, list[Deed]] = {}

@@ -121,6 +121,17 @@ class Live:
             return any(by == author for _, by in found)
         return next(found, None) is not None
 
+    def replaced_by(self, key: bytes, dot: bytes, writer: bytes) -> bytes | None:
+        """What replaced an entry, its dot; None if it is live or never counted."""
+        if self.entry(key, dot) is not None:
+            return None
+        for row, _ in self._rows.scan(b"d" + key + dot):
+            return row[-DOT_BYTES:]
+        if key[-1] != Type.REGISTER:
+            return None
+        last = self.last_dots(key, writer)
+        return last[0] if last and dot not in last else None
+
     def last_place(self, key: bytes, writer: bytes) -> bytes:
         """The greatest seq at which a writer wrote an object, as 8 bytes."""
         for row, _ in self._rows.scan(b"v" + key + writer, reverse=True):

@@ -5,6 +5,7 @@ these rest on: what comes before them, and the ops that carry their grants. What
 else is held is in quarantine. This file is told what passes.
 """
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,10 +13,14 @@ from nestmate_protocol.spaces.engine.authority import Authority
 from nestmate_protocol.spaces.engine.chains import Branch, Chain, Chains, Link
 from nestmate_protocol.spaces.engine.changes import Offer, Telling
 from nestmate_protocol.spaces.engine.deeds import Deed, Holding, Spot
-from nestmate_protocol.spaces.engine.rows import Rows
+from nestmate_protocol.spaces.engine.rows import ASIDE, VERSION, Rows
 from nestmate_protocol.spaces.ops import Lane
 
 SHOWN: Final = b"g"
+VOID: Final = b"q"
+COUNTS: Final = b"m"
+
+_COUNTS: Final = struct.Struct(">BQQQQ")
 
 _LANES: Final = {int(lane): lane for lane in Lane}
 
@@ -35,15 +40,24 @@ class Offers:
         self._unsettled: dict[Chain, None] = {}
         self._counted: dict[bytes, Holding] = {}
         self.counts = [0, 0]
+        self.held = [0, 0]
+        self.voidings = 0
+        self._written = _COUNTS.pack(VERSION, 0, 0, 0, 0)
 
     def __repr__(self) -> str:
         return f"<Offers {self.counts}>"
+
+    @property
+    def quarantined(self) -> int:
+        """How many held ops are not offered."""
+        return sum(self.held) - sum(self.counts)
 
     def enter(
         self, chain: Chain, branch: Branch, link: Link, now_ms: int, *, passes: bool
     ) -> None:
         """A new op at the end of a branch: offer it, or keep it in quarantine."""
         seq = link.seq
+        self.held[chain.lane] += 1
         if self._authority.cuts_naming(link.id):
             spot = Spot(chain.lane, chain.author, branch.number, seq)
             self._heads.setdefault((chain.lane, chain.author), {})[link.id] = spot
@@ -88,7 +102,7 @@ class Offers:
             if end > branch.first and branch.parent >= 0:
                 below = named.get(branch.parent, 0)
                 named[branch.parent] = max(below, branch.first)
-            self._note_void(chain, branch, now_ms)
+            self.note_void(chain, branch, now_ms)
 
     def _needed(self, chain: Chain) -> Iterator[Spot]:
         """The ops of a chain that others need, whether they pass or not."""
@@ -110,12 +124,24 @@ class Offers:
         branch.offered = end
         self._chains.touch(chain, branch)
 
-    def _note_void(self, chain: Chain, branch: Branch, now_ms: int) -> None:
+    def note_void(self, chain: Chain, branch: Branch, now_ms: int) -> None:
+        """Remember since when the end of a branch is in quarantine, if it is."""
         void = branch.offered < branch.next
         if void == bool(branch.void_ms):
             return
+        self.voidings += 1
+        place = chain.key + branch.number.to_bytes(4)
+        if void:
+            self._rows.put(VOID + now_ms.to_bytes(8) + place, b"")
+        else:
+            self._rows.delete(VOID + branch.void_ms.to_bytes(8) + place)
         branch.void_ms = now_ms if void else 0
         self._chains.touch(chain, branch)
+
+    def forget(self, chain: Chain, op: bytes) -> None:
+        """A held op is dropped that was not offered."""
+        self.held[chain.lane] -= 1
+        self._heads.get((chain.lane, chain.author), {}).pop(op, None)
 
     def _offer(self, lane: int, link: Link, *, entered: bool) -> None:
         key = link.hlc.to_bytes(8) + link.id
@@ -153,6 +179,21 @@ class Offers:
         for dot, holding in self._counted.items():
             self._rows.put(SHOWN + dot, holding.shown.to_bytes(8))
         self._counted.clear()
+        counts = _COUNTS.pack(VERSION, *self.held, *self.counts)
+        if counts != self._written:
+            self._written = counts
+            self._rows.put(COUNTS, counts)
+
+    def restore_counts(self) -> bool:
+        """Read how much is held, after a restart; whether the rows can be read."""
+        raw = self._rows.get(COUNTS)
+        aside = next(self._rows.scan(ASIDE), None)
+        if raw is None or raw[0] != VERSION or aside is not None:
+            return False
+        found = _COUNTS.unpack(raw)
+        self.held[:], self.counts[:] = found[1:3], found[3:]
+        self._written = raw
+        return True
 
     def restore(self, holding: Holding) -> None:
         """Read how many offered ops act under a grant, after a restart."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from nestmate_protocol.ids import DeviceKey, RecordId
 from nestmate_protocol.spaces.engine import stored
 from nestmate_protocol.spaces.engine.chains import COVERED, SEALED, Branch, Chain, Link
-from nestmate_protocol.spaces.engine.ledger import FORKED, Ledger
+from nestmate_protocol.spaces.engine.forks import FORKED
+from nestmate_protocol.spaces.engine.ledger import Ledger
 from nestmate_protocol.spaces.engine.packing import object_key, touched_of
 from nestmate_protocol.spaces.engine.rows import Rows
 from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Type

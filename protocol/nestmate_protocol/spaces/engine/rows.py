@@ -18,6 +18,10 @@ Keys begin with the prefix of the space, then one letter:
 - ``f`` path, type -> nothing; an object in conflict
 - ``x`` author, path, type -> the ephemeral op that is latest there
 - ``w`` due, what -> what is to happen then
+- ``y`` lane, author, incarnation, seq, op id -> nothing; it proves a fork
+- ``v`` path, type, author, incarnation, seq, dot -> a write of that writer
+- ``q`` since, lane, author, branch -> nothing; a branch that ends in quarantine
+- ``n`` lane, seq, op id -> bytes of an op, while rows are made anew
 - ``m`` -> version and counts
 """
 
@@ -29,6 +33,7 @@ Pair = tuple[bytes, bytes]
 Write = tuple[bytes, bytes | None]
 
 VERSION: Final = 1
+ASIDE: Final = b"n"
 
 _BEYOND: Final = b"\xff" * 400  # longer than any key, and after all that begin alike
 

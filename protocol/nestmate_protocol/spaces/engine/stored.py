@@ -5,15 +5,17 @@ This file knows no rights and no objects.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from nestmate_protocol.codec import decode
+from nestmate_protocol.codec import decode, encode
 from nestmate_protocol.limits import OP_BYTES_MAX
 from nestmate_protocol.spaces.ops import Lane, Mutation, read_skeleton
 
 _HEAD: Final = struct.Struct(">BIQQ32s16s")
 
 AT: Final = b"o"
+HEAD_BYTES: Final = _HEAD.size
 
 
 class Stored(NamedTuple):
@@ -26,6 +28,19 @@ class Stored(NamedTuple):
     author: bytes
     incarnation: bytes
     wire: bytes
+
+    @property
+    def writer(self) -> bytes:
+        """Its author, in one life."""
+        return self.author + self.incarnation
+
+    def with_values(self, values: Sequence[bytes | None]) -> bytes:
+        """Its bytes with other values."""
+        match decode(self.wire, OP_BYTES_MAX):
+            case [bytes() as header, bytes() as skeleton, _]:
+                return encode([header, skeleton, list(values)])
+            case _:
+                return self.wire
 
     def parts(self) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
         """Its mutations and their values."""

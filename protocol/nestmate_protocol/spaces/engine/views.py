@@ -105,4 +105,4 @@ class Views:
         """How much is held."""
         words = len(self._ledger.ephemeral)
         auth, data = self._ledger.offers.counts
-        return Sizes((auth, data, words), 0)
+        return Sizes((auth, data, words), self._ledger.offers.quarantined)

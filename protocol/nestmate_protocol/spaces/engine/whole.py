@@ -5,11 +5,12 @@
 changed. Nothing here reads a clock or a disk: moments and the reader come from outside.
 """
 
+import sys
 from typing import Final
 
 from nestmate_protocol.clocks import COUNTER_BITS, Moment
 from nestmate_protocol.errors import Fault, RemoteError
-from nestmate_protocol.ids import ID_BYTES, RecordId, SpaceId
+from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId, SpaceId
 from nestmate_protocol.limits import (
     AUTHOR_BYTES_MAX,
     PARKED_BYTES_MAX,
@@ -17,6 +18,7 @@ from nestmate_protocol.limits import (
     SKEW_MS_MAX,
 )
 from nestmate_protocol.spaces.engine import stored
+from nestmate_protocol.spaces.engine.attic import Attic
 from nestmate_protocol.spaces.engine.chains import Branch, Chain
 from nestmate_protocol.spaces.engine.changes import Admission, News, Telling, Verdict
 from nestmate_protocol.spaces.engine.ledger import Ledger
@@ -47,14 +49,27 @@ class Engine:
     ``rights`` who may do what.
     """
 
-    def __init__(self, space: SpaceId, reader: Reader, prefix: bytes) -> None:
-        """``prefix`` begins every key of this space."""
+    def __init__(
+        self,
+        space: SpaceId,
+        reader: Reader,
+        prefix: bytes,
+        own: frozenset[DeviceKey] = frozenset(),
+        *,
+        patient: bool = False,
+    ) -> None:
+        """``prefix`` begins every key of this space; ``own`` ops are never dropped.
+
+        A ``patient`` one lets any number of ops wait for others.
+        """
         self.space = space
         self._raw = space.raw
         self._rows = rows = Rows(reader, prefix)
         self._telling = Telling()
         self._ledger = Ledger(space, rows, self._telling)
-        self._pending = Pending(PENDING_BYTES_MAX)
+        kept = frozenset(key.raw for key in own)
+        self._attic = Attic(rows, self._ledger, self._telling, kept)
+        self._pending = Pending(sys.maxsize if patient else PENDING_BYTES_MAX)
         self._parked = Parked(PARKED_BYTES_MAX)
         self.views = Views(rows, self._ledger)
         self.ops = Opbook(rows, self._ledger)
@@ -62,6 +77,11 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<Engine {self.space.short} {self._ledger!r}>"
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the rows on disk can be read; if not, they must be made anew."""
+        return self._ledger.is_readable
 
     # --- what comes in
 
@@ -97,10 +117,12 @@ class Engine:
         for op in list(self._parked.take(now.wall_ms)):
             self.admit(op, now)
         self._ledger.ephemeral.wake(now.wall_ms)
+        self._attic.wake(now.wall_ms)
 
     def next_wakeup_ms(self) -> int | None:
         """When something is due, Unix ms; None for never."""
-        times = (self._parked.next_ms, self._ledger.ephemeral.next_ms)
+        ephemeral_ms = self._ledger.ephemeral.next_ms
+        times = (self._parked.next_ms, ephemeral_ms, self._attic.next_ms())
         return min((time for time in times if time is not None), default=None)
 
     def missing(self) -> list[RecordId]:
@@ -171,6 +193,7 @@ class Engine:
                 return _BROKEN
             return _FULL if full else branch
         if self._holds(op.id.raw):
+            self._attic.fill(op)
             return _KNOWN
         if full:
             return _FULL
