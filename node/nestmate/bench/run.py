@@ -48,6 +48,10 @@ BENCHES: Final = {
         "from the start of the process to the first answer", "nestmate.bench.ready"
     ),
     "idle": Entry("what a node costs that has nothing to do", "nestmate.bench.idle"),
+    "converged": Entry(
+        "from four nodes that wrote apart to four that hold the same",
+        "nestmate.bench.converged",
+    ),
     "sensed": Entry(
         "from a deposit to its being sensed, over five real nodes",
         "nestmate.bench.sensed",
