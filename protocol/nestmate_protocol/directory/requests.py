@@ -23,6 +23,7 @@ class AgentView:
     """One agent as far as this node knows; ``name`` is ours, ``called`` is its own.
 
     ``card`` is the signed record, ``last_seen_ms`` Unix ms or 0 for never.
+    ``generation`` counts the inception and the rotations of its identity log.
     """
 
     address: Address
@@ -37,6 +38,7 @@ class AgentView:
     last_seen_ms: int
     forked: bool
     card: bytes | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

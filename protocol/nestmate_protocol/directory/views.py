@@ -38,6 +38,7 @@ def self_view(neighbours: Neighbours, now: Moment, *, card: bool = False) -> Age
         last_seen_ms=now.wall_ms,
         forked=False,
         card=own.card.data if card and own.card else None,
+        generation=len(me.log.established),
     )
 
 
@@ -62,6 +63,7 @@ def agent_view(
         last_seen_ms=now.wall_ms if at else known.seen_ms,
         forked=known.forked,
         card=card.data if with_card else None,
+        generation=len(card.log.established),
     )
 
 

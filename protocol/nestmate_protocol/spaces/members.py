@@ -75,7 +75,7 @@ def grant_deed(copy: Copy, body: GrantRights, me: DeviceKey, now: Moment) -> Dee
         expires_ms=body.expires_ms,
         depth=body.depth,
         label=body.label,
-        generation=1,
+        generation=body.generation,
     )
     return Deed(granting(grant), _cap_for(copy, grant, me, now))
 

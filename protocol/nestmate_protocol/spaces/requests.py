@@ -144,7 +144,8 @@ class GrantViews:
 class GrantRights:
     """Let an agent do something in a space; ``keys`` are its device keys.
 
-    ``depth`` is how often the grant may be passed on.
+    ``depth`` is how often the grant may be passed on. ``generation`` is that of the
+    agent's identity log: keys of later rotations take the grant over; 0 for none.
     """
 
     space: str
@@ -156,6 +157,7 @@ class GrantRights:
     expires_ms: int = 0
     depth: int = 0
     label: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ async def grant(node: Node, request: SpaceGrant, _caller: Caller) -> SpaceGrante
         space=request.space,
         who=agent.address,
         keys=agent.devices[:4],
+        generation=agent.generation,
         rights=rights,
         paths=request.paths,
         types=_types(request.types),
