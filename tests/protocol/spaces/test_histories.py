@@ -31,7 +31,7 @@ NAMES = [f"author {n}" for n in range(6)]
 BROKE_VALID_ONLY = (0, 1)
 BROKE_WITHOUT_NAMED_HEADS = (0, 4, 16)
 BROKE_WITHOUT_GRANTS = 45
-BROKE_THE_ENGINE = (1, 8, 13, 16)
+BROKE_THE_ENGINE = (8, 13, 551, 765)
 
 
 def state_of(story, ops=None):

@@ -15,7 +15,7 @@ from nestmate_protocol.spaces.auth import (
     is_leave,
     revocation_in,
 )
-from nestmate_protocol.spaces.ops import Mutation, Type
+from nestmate_protocol.spaces.ops import Lane, Mutation, Type
 
 HLC_MAX: Final = 2**64 - 1
 
@@ -118,8 +118,11 @@ class Holding:
 
     def note_heir(self, author: bytes) -> None:
         """An author has taken it over, unless it was its own all along."""
-        if author not in self.writers:
-            self.heirs += (author,)
+        if author in self.writers:
+            return
+        self.heirs += (author,)
+        if self.cuts:  # nothing of it counted so far: what is kept is found anew
+            self.ends |= {(int(lane), author): {} for lane in (Lane.AUTH, Lane.DATA)}
 
     @property
     def parent(self) -> "Holding | None":
