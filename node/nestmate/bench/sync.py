@@ -41,6 +41,7 @@ _NETWORK: Final = NetworkId(b"\x06" * 32)
 _PEERS: Final = (PeerId(b"\x01" * 32), PeerId(b"\x02" * 32))
 _DELAY_MS: Final = 100
 _BATCH: Final = 20_000
+_TIME_BYTES: Final = 5
 _MS: Final = 1_000
 _MEBIBYTE: Final = 1_048_576
 
@@ -224,22 +225,31 @@ def _stores(count: int) -> Iterator[list[LevelStore]]:
 
 
 def _fill(stores: Sequence[LevelStore], count: int) -> None:
+    """The same ops in all stores, written in the order of their times."""
     chance = random.Random(count)  # noqa: S311 - as above
-    for _ in range(0, count, _BATCH):
-        rows = [(_ROW + key, b"") for key in _made_up(chance, min(_BATCH, count), 0)]
+    batches = max(1, count // _BATCH)
+    for number in range(batches):
+        share = number / batches, (number + 1) / batches
+        made = _made_up(chance, count // batches, 0, share)
         for store in stores:
-            store.write(rows, durable=False)
+            store.write([(_ROW + key, b"") for key in made], durable=False)
 
 
-def _made_up(chance: random.Random, count: int, era: int) -> list[bytes]:
-    """Keys at random times of an era; those of the next era are all newer."""
-    ids = [bytes((era,)) + chance.randbytes(31) for _ in range(count)]
-    return sorted(map(_key_of, ids))
+def _made_up(
+    chance: random.Random, count: int, era: int, share: tuple[float, float] = (0, 1)
+) -> list[bytes]:
+    """Keys at random times of a share of an era; those of the next era are newer."""
+    made: list[bytes] = []
+    for _ in range(count):
+        time_ = int(chance.uniform(*share) * 256**_TIME_BYTES)
+        identity = bytes((era,)) + time_.to_bytes(_TIME_BYTES) + chance.randbytes(26)
+        made.append(_key_of(identity))
+    return sorted(made)
 
 
 def _key_of(identity: bytes) -> bytes:
     """The key of a made-up op: its time follows from its id."""
-    return identity[:6].rjust(8, b"\0") + identity
+    return identity[: 1 + _TIME_BYTES].rjust(8, b"\0") + identity
 
 
 def _summary(store: LevelStore) -> Figure:

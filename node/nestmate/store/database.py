@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from nestmate.store.head import CHAIN_BYTES, EMPTY_CHAIN
 from nestmate.store.snapshot import Pair
 
 COUNT_KEY: Final = RESERVED + b"batches"
+_KEYS_AT_ONCE: Final = 1_024
 
 BLOOM_BITS: Final = 10  # a key that is not there is told so without a look at the disk
 WRITE_BUFFER_BYTES: Final = 8 << 20
@@ -129,13 +131,14 @@ class Database:
         except (plyvel.Error, RuntimeError) as error:
             raise _unreadable(error) from error
 
-        def guarded() -> Iterator[bytes]:
+        def chunks() -> Iterator[list[bytes]]:
             try:
-                yield from iterator
+                while chunk := list(islice(iterator, _KEYS_AT_ONCE)):
+                    yield chunk
             except (plyvel.Error, RuntimeError) as error:
                 raise _unreadable(error) from error
 
-        return guarded()
+        return chain.from_iterable(chunks())
 
     def write(self, pairs: Iterable[Write], *, durable: bool) -> None:
         """One atomic batch of pairs as they shall lie there; StoreError if refused."""

@@ -1,7 +1,7 @@
 """Reconciliation: two ordered sets find out in few messages where they differ.
 
 Each side says fingerprints of stretches of its set; where they differ it says those of
-sixteen parts, and at last the ids themselves. The arithmetic is that of negentropy,
+up to sixteen parts, and at last the ids. The arithmetic is that of negentropy,
 version 1; ``Negentropy`` also speaks its messages, byte for byte, so that foreign
 implementations can judge it. ``Exchange`` is what nodes speak: short ids, newest first,
 and each side hands over what the other lacks. No message refers to an earlier one but
@@ -77,13 +77,15 @@ def fingerprint(keys: Keys, low: int, high: int) -> bytes:
     return sha256(added).digest()[:FINGERPRINT_BYTES]
 
 
-def split(keys: Keys, low: int, high: int, upper: bytes) -> list[Print]:
-    """Sixteen fingerprints from rank ``low`` on; the last of them ends at ``upper``."""
-    each, more = divmod(high - low, RANGE_PARTS)
+def split(
+    keys: Keys, low: int, high: int, upper: bytes, parts: int = RANGE_PARTS
+) -> list[Print]:
+    """Fingerprints of parts from rank ``low`` on; the last ends at ``upper``."""
+    each, more = divmod(high - low, parts)
     prints: list[Print] = []
-    for part in range(RANGE_PARTS):
+    for part in range(parts):
         end = low + each + (part < more)
-        last = part == RANGE_PARTS - 1
+        last = part == parts - 1
         bound = upper if last else bound_between(*keys.keys(end - 1, end + 1))
         prints.append(Print(bound, fingerprint(keys, low, end)))
         low = end
@@ -281,7 +283,8 @@ class Exchange:
         if high - low <= RANGE_LISTED_MAX:
             self._list(low, high, upper)
             return
-        for each in split(self._keys, low, high, upper):
+        parts = min(RANGE_PARTS, -(-(high - low) // RANGE_LISTED_MAX))
+        for each in split(self._keys, low, high, upper, parts):
             self._say(each)
 
     def _answer(self, each: Range, low: int, high: int) -> list[Gift]:

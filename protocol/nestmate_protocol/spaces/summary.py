@@ -40,12 +40,20 @@ def sum_of(keys: Iterable[bytes]) -> int:
     return sum([read(key[-ID_BYTES:], "little") for key in keys]) & _MASK
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Leaf:
-    """The keys of one bucket and the sums of the first none, one, two … of them."""
+    """The keys of one bucket, and sums of the first ones once they are needed."""
 
     keys: list[bytes]
-    sums: list[int]
+    sums: list[int] | None = None
+
+    def sum_of_first(self, count: int) -> int:
+        """What the first so many ids add up to."""
+        if self.sums is None:
+            read = int.from_bytes
+            ids = [read(key[8:], "little") for key in self.keys]
+            self.sums = list(accumulate(ids, initial=0))
+        return self.sums[count]
 
 
 class Leaves:
@@ -190,10 +198,8 @@ class Summary:
         first = self._firsts[at]
         leaf = self._leaves.get(self._mark, first)
         if leaf is None:
-            keys = [row[-KEY_BYTES:] for row in self._rows.scan(*self._span(at))]
-            read = int.from_bytes
-            ids = [read(key[8:], "little") for key in keys]
-            leaf = _Leaf(keys, list(accumulate(ids, initial=0)))
+            rows = self._rows.scan(*self._span(at))
+            leaf = _Leaf([row[-KEY_BYTES:] for row in rows])
             self._leaves.put(self._mark, first, leaf)
         return leaf
 
@@ -202,7 +208,7 @@ class Summary:
         at = bisect_right(self._ranks, rank) - 1
         below = self._sums_below[at]
         inside = rank - self._ranks[at]
-        return below + self._leaf(at).sums[inside] if inside else below
+        return below + self._leaf(at).sum_of_first(inside) if inside else below
 
 
 def _buckets(rows: Iterator[bytes]) -> Iterator[tuple[bytes, int, int]]:
