@@ -198,6 +198,16 @@ def test_a_document_is_read_from_a_file_and_comes_back_as_it_was(ada, tmp_path):
         assert ada.client.signal.show(task).body == body
 
 
+def test_a_document_goes_into_a_space_by_a_pipe_and_comes_out_as_it_was(ada):
+    ada.client.space.create("desk")
+    words = "two lines\nof it"
+    version = ada.run("put", "desk", "note", "@-", given=words).out.strip()
+    said = ada.run("get", "desk", "note")
+    assert (said.out, version in said.err) == (words + "\n", True)
+    ada.run("put", "desk", "note", "other")
+    assert ada.run("get", "desk", "note", "--version", version).out == said.out
+
+
 def test_nothing_that_others_wrote_can_steer_a_terminal(ada):
     nasty = "\x1b[2J\u009b31m \u202e"
     task = ada.ask("signal", "deposit", "echo", "--body", json.dumps(nasty))["task"]

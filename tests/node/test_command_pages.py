@@ -41,8 +41,9 @@ field means and what is answered.
   that follow something print one for each thing that happens. The forms for people may
   change; the JSON may not.
 - A **document** (`--body`, `--result`, `--partial`, schemas) is JSON if it reads as
-  JSON, else text; `@FILE` takes it from a file. Bytes that are no text become
-  `{"base64": "…"}`. Text that begins with `@` is written as JSON, in quotes.
+  JSON, else text; `@FILE` takes it from a file, `@-` from standard input. Bytes that
+  are no text become `{"base64": "…"}`. Text that begins with `@` is written as JSON, in
+  quotes.
 - What goes wrong is one sentence on standard error and one line about the way out;
   with `--json` it is a [problem document](errors.md). There is never a traceback: what
   nobody foresaw is called a bug, and `NESTMATE_TRACEBACK=1` shows where it is.
@@ -79,7 +80,8 @@ PRINTS = {
     "event tail": "one [event](events.md) a line; `lagged` is the type "
     "of a line that says that older events were lost",
     "on": "one line for each thing that happens: `what` is `waiting`, `done`, "
-    "`failed`, `gave-up`, `gone` (the event is not kept any more), `lagged` (events "
+    "`failed`, `away` (it failed while the node was away, which does not count as a "
+    "try), `gave-up`, `gone` (the event is not kept any more), `lagged` (events "
     "were lost before they were read) or `stopped`, `seq` and `type` are those of the "
     "event, `why` is the reason, `tries` how often it was tried; what the command "
     "prints goes nowhere",

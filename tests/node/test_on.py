@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,19 @@ def test_neither_events_nor_cursors_nor_letters_are_lost_when_the_node_is_killed
     assert [each.event.ref for each in letters] == [task, later]
     (event,) = client.event.find("task.cancelled", limit=1).events
     assert event.dead == ["kept"]
+
+
+def test_a_failure_while_the_node_was_away_does_not_count_as_a_try(
+    ada, react, tmp_path
+):
+    asks = f"until test -e {tmp_path}/go; do sleep 0.02; done; exec $0 -m nestmate id"
+    on = react("--tries", "1", *ENDED, "--", "sh", "-c", asks, sys.executable)
+    happen(ada)
+    ada.ask("down")
+    (tmp_path / "go").touch()
+    away = told(on, "away")
+    ada.up()
+    assert told(on, "done")["seq"] == away["seq"]
 
 
 def test_what_is_stopped_ends_its_command_with_all_it_started(

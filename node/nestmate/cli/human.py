@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nestmate.cli.documents import bytes_of, text_of
-from nestmate.cli.output import show_fields, show_lines, show_table
+from nestmate.cli.output import show_fields, show_lines, show_notes, show_table
 from nestmate.cli.reasons import show_reasons, show_task
 
 Answer = Mapping[str, Any]
@@ -59,8 +59,8 @@ def _events(answer: Answer) -> None:
 
 
 def _document(answer: Answer) -> None:
-    """The value; and what else is alive, where that differs."""
-    show_lines(text_of(answer["value"]))
+    """The value, as it is; what there is to say about it goes to standard error."""
+    show_lines(*text_of(answer["value"]).split("\n"))
     notes = [f"{answer['type']} · version {answer['version']}"]
     source = answer["provenance"]
     if source is not None:
@@ -68,11 +68,11 @@ def _document(answer: Answer) -> None:
     if answer["schema_ok"] is False:
         notes.append("it does not fit its schema")
     notes += answer["flags"]
-    show_lines(*notes)
     if answer["conflict"]:
         for other in answer["alternatives"][1:]:
             said = text_of(other["value"])
-            show_lines(f"but {said} by {other['author']} at {other['at']}")
+            notes.append(f"but {said} by {other['author']} at {other['at']}")
+    show_notes(*notes)
 
 
 _documents = _table(
@@ -99,6 +99,12 @@ def _entries(answer: Answer) -> None:
     for document in answer["documents"]:
         for entry in document["elements"]:
             show_lines(f"{entry['at']}  {text_of(entry['value'])}")
+
+
+def _joined(answer: Answer) -> None:
+    show_fields(answer)
+    if answer["standing"] == "joining":
+        show_notes("No member has let this node in yet; it goes on trying.")
 
 
 _FORMS: dict[str, Callable[[Answer], None]] = {
@@ -187,6 +193,7 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         peers=lambda s: s["peers"],
         space=lambda s: s["space"],
     ),
+    "space.join": _joined,
     "space.invite": lambda answer: show_lines(answer["invite"]),
     "space.members": _table(
         "members",
@@ -223,7 +230,8 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         seq=lambda e: e["seq"],
         at=lambda e: e["at"],
         type=lambda e: e["type"],
-        ref=lambda e: e["ref"] or e["details"].get("path", ""),
+        path=lambda e: e["details"].get("path", ""),
+        ref=lambda e: e["ref"],
         seen=lambda e: ", ".join(e["seen"]),
         waiting=lambda e: ", ".join(e["waiting"]),
         dead=lambda e: ", ".join(e["dead"]),

@@ -56,6 +56,12 @@ def show_lines(*lines: str) -> None:
     sys.stdout.flush()
 
 
+def show_notes(*lines: str) -> None:
+    """Plain lines for people beside what a command prints, on standard error."""
+    sys.stderr.write("".join(line.translate(_STEERING) + "\n" for line in lines))
+    sys.stderr.flush()
+
+
 def show_error(error: NodeError, *, as_json: bool) -> int:
     """The sentence and the way out on stderr; returns the exit code."""
     if as_json:

@@ -2,7 +2,7 @@
 
 One thread reads pages, others run the command, and the cursor is moved once everything
 up to its new place is done. What fails is tried again after growing pauses and then
-given up, which the node remembers. When it is over, commands are ended with all they
+given up, which the node remembers; tries while the node was away do not count. When it is over, commands are ended with all they
 started, and their events come again next time. This file knows no event by name.
 """
 
@@ -19,7 +19,7 @@ from nestmate.cli.job import Job
 from nestmate.cli.ledger import Entry, Ledger
 from nestmate.cli.line import Line
 from nestmate.client import Cord
-from nestmate.errors import NodeError, NotFoundError
+from nestmate.errors import NodeError, NotFoundError, NotRunningError
 from nestmate_protocol.limits import REASON_CHARS_MAX
 
 PAGE_EVENTS: Final = 64
@@ -154,13 +154,18 @@ class Reaction:
         """Run the command until it succeeds or is given up; False if it is over."""
         event, order, tell = entry.event or {}, self._order, self._line.tell
         news = {"seq": entry.seq, "type": event["type"]}
-        for tried in range(1, order.tries + 1):
-            why = self._run(event, tried)
+        tried = 0
+        while tried < order.tries:
+            why = self._run(event, tried + 1)
             if why is None:
                 return False
             if not why:
                 tell(what="done", **news)
                 return True
+            if self._node_was_away():
+                tell(what="away", **news, why=why)
+                continue
+            tried += 1
             tell(what="failed", **news, tries=tried, why=why)
             doubled = order.pause_seconds * 2.0 ** min(tried - 1, _DOUBLINGS_MAX)
             if tried < order.tries and self._line.stopping.wait(
@@ -177,6 +182,19 @@ class Reaction:
             self._given_up += 1
         tell(what="gave-up", **news, why=why)
         return True
+
+    def _node_was_away(self) -> bool:
+        """Whether there is no node, once there is one again.
+
+        A command that talks to it fails for as long as it is away, however often it is
+        tried, and that says nothing against the event.
+        """
+        try:
+            self._line.ask("version", {})
+        except NotRunningError:
+            self._line.ask_patiently("version", {})
+            return True
+        return False
 
     def _run(self, event: Mapping[str, Any], tried: int) -> str | None:
         """Why the command failed, empty if it did not; None if it had to stop."""

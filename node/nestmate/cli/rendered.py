@@ -1,12 +1,14 @@
 """Commands rendered from the table of operations: fields become arguments and options.
 
 A field taken by position becomes an argument, every other an option; text becomes
-whatever type the request declares. ``@FILE`` reads a JSON field from a file. This
-file knows how fields become words, not what any operation means.
+whatever type the request declares. ``@FILE`` reads a JSON field from a file, ``@-``
+from standard input. This file knows how fields become words, not what any operation means.
 """
 
+import os
+import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import click
 
@@ -30,6 +32,7 @@ _WAITS: Final = {
     "skill.find": "Asking the network…",
     "claim.take": "Waiting for a task…",
     "signal.result": "Waiting for the result…",
+    "space.join": "Waiting for a member to let this node in…",
     "event.wait": "Waiting for something to happen…",
 }
 
@@ -123,11 +126,11 @@ def _read(field: Parameter, value: Any) -> Any:
 
 
 def read_document(word: str) -> Any:
-    """The document a word stands for; ``@FILE`` reads it from a file."""
+    """The document a word stands for; ``@FILE`` reads a file, ``@-`` what comes in."""
     if not word.startswith("@"):
         return document_of(word.encode())
     try:
-        with Path(word[1:]).open("rb") as file:
+        with _opened(word[1:]) as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -139,6 +142,12 @@ def read_document(word: str) -> Any:
     if len(data) > FILE_BYTES_MAX:
         raise UsageError(f"{word[1:]} is larger than {FILE_BYTES_MAX} bytes.")
     return document_of(data)
+
+
+def _opened(name: str) -> IO[bytes]:
+    if name == "-":
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    return Path(name).open("rb")
 
 
 def _completion(field: Parameter) -> Any:

@@ -55,6 +55,14 @@ class Get(Request, frozen=True):
             "the first."
         ),
     ] = ""
+    version: Annotated[
+        str,
+        Meta(
+            description="What was written there as this version, such as an event's "
+            "`ref`, even if something else stands there now; empty for what does.",
+            max_length=VERSION_CHARS_MAX,
+        ),
+    ] = ""
 
 
 class Alternative(Response, frozen=True):

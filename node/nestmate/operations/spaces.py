@@ -164,7 +164,11 @@ class SpaceShow(Request, frozen=True):
 
 
 class SpaceJoin(Request, frozen=True):
-    """Take part: by an invite's line, or by id where this agent has a grant."""
+    """Take part: by an invite's line, or by id where this agent has a grant.
+
+    If no member lets us in in time, the answer's `standing` is `joining`, and the node
+    goes on trying.
+    """
 
     space: Annotated[
         str,

@@ -22,6 +22,7 @@ from nestmate_protocol.spaces.engine.changes import Verdict
 from nestmate_protocol.spaces.histories import Historian, reading
 from nestmate_protocol.spaces.ops import Dot, Mutation, Type, check_path
 from nestmate_protocol.spaces.pen import Pen
+from nestmate_protocol.spaces.reading import Reading
 from nestmate_protocol.spaces.refusals import ForbiddenError, MissingError
 from nestmate_protocol.spaces.requests import (
     Changed,
@@ -41,7 +42,7 @@ from nestmate_protocol.spaces.requests import (
 )
 from nestmate_protocol.spaces.types import Entry, register
 from nestmate_protocol.spaces.types.rules import right_for
-from nestmate_protocol.spaces.versions import version_of
+from nestmate_protocol.spaces.versions import read_version, version_of
 from nestmate_protocol.spaces.writing import Draft, mutation_for
 
 Request = (
@@ -70,8 +71,8 @@ class Documents:
     def answer(self, copy: Copy, body: Request, now: Moment) -> object:
         """The answer to a request on one space."""
         match body:
-            case ReadPath(_, path, kind):
-                return self._read(copy, path, kind, now)
+            case ReadPath():
+                return self._read(copy, body, now)
             case ReadNearest(_, paths):
                 return _nearest(copy, paths)
             case WriteChanges():
@@ -151,11 +152,13 @@ class Documents:
                 )
         return cap
 
-    def _read(
-        self, copy: Copy, path: str, kind: Type | None, now: Moment
-    ) -> DocumentView:
+    def _read(self, copy: Copy, body: ReadPath, now: Moment) -> DocumentView:
+        path = body.path
         check_path(path)
-        document = reading(copy, now).document(path, kind)
+        look = reading(copy, now)
+        if body.version:
+            return _as_written(look, body)
+        document = look.document(path, body.type)
         if document is None:
             below = next(copy.engine.views.objects(f"{path}/"), None)
             raise MissingError(
@@ -193,6 +196,17 @@ class Documents:
         )
         found = tuple(islice(shown, limit + 1))
         return DocumentViews(found[:limit], more=len(found) > limit)
+
+
+def _as_written(look: Reading, body: ReadPath) -> DocumentView:
+    """What was written to a path as one version, whatever stands there now."""
+    document = look.written(body.path, read_version(body.version))
+    if document is None or body.type not in {None, document.type}:
+        raise MissingError(
+            f"nothing that counts was written to {body.path[:80]} as this version",
+            "`nestmate history` lists what was, and why some of it does not count",
+        )
+    return document
 
 
 def _nearest(copy: Copy, paths: Sequence[str]) -> Nearest:

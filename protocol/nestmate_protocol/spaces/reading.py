@@ -11,7 +11,7 @@ from typing import Final
 from nestmate_protocol.clocks import Moment, Timestamp
 from nestmate_protocol.ids import Address, DeviceKey, RecordId
 from nestmate_protocol.spaces.copies import Copy
-from nestmate_protocol.spaces.ops import Type, op_of
+from nestmate_protocol.spaces.ops import Dot, Type, op_of
 from nestmate_protocol.spaces.requests import Alternative, DocumentView
 from nestmate_protocol.spaces.types import (
     Entry,
@@ -52,6 +52,14 @@ class Reading:
             if entries:
                 return self.shown(path, each, entries)
         return None
+
+    def written(self, path: str, dots: Sequence[Dot]) -> DocumentView | None:
+        """What these mutations wrote to a path; None unless all did and all count."""
+        found = [self._entry(path, dot) for dot in dots]
+        kinds = {kind for kind, _ in filter(None, found)}
+        if None in found or len(kinds) != 1:
+            return None
+        return self.shown(path, kinds.pop(), [entry for _, entry in filter(None, found)])
 
     def shown(self, path: str, kind: Type, entries: Sequence[Entry]) -> DocumentView:
         """What these live entries show."""
@@ -154,6 +162,30 @@ class Reading:
     def _entries(self, path: str, kind: Type) -> Sequence[Entry]:
         views = self._copy.engine.views
         return views.live(path, kind) or views.ephemeral(path, kind)
+
+    def _entry(self, path: str, dot: Dot) -> tuple[Type, Entry] | None:
+        """A mutation that counts, replaced or not; None if it is no such thing."""
+        ops = self._copy.engine.ops
+        standing = ops.standing(op_of(dot))
+        mutations, values = ops.parts(op_of(dot))
+        n = dot[-1]
+        if standing is None or not standing.valid or n >= len(mutations):
+            return None
+        wrote = mutations[n]
+        if wrote.path != path:
+            return None
+        entry = Entry(
+            dot=dot,
+            author=standing.author,
+            incarnation=b"",
+            seq=0,
+            hlc=standing.hlc,
+            action=wrote.action,
+            digest=wrote.digest,
+            value=values[n],
+            arg=wrote.arg,
+        )
+        return wrote.type, entry
 
     def _preferred(self, path: str, policy: Policy | None) -> frozenset[DeviceKey]:
         if policy is Policy.OWNER:

@@ -87,7 +87,6 @@ class JoinSpace:
     """Take part: by an invite's line, or by id where this agent has a grant."""
 
     space: str
-    wait_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +206,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ReadPath:
-    """What stands at a path; with no ``type``, whatever type does."""
+    """What stands at a path; with no ``type``, whatever type does.
+
+    With a ``version`` it is what was written there as that version, replaced or not.
+    """
 
     space: str
     path: str
     type: Type | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,34 @@ def test_history_says_who_wrote_what_and_what_became_of_it(garden):
     ]
 
 
+def test_what_was_written_as_a_version_is_read_after_it_was_replaced(garden):
+    village, ann, bob = garden
+    first = put(ann, "beds/1", b"beans").version
+    village.wait(1)
+    put(bob, "beds/1", b"peas")
+    village.wait(1)
+    seen = ann.ask(ReadPath("garden", "beds/1", version=first))
+    assert (seen.value, seen.version, seen.conflict) == (b"beans", first, False)
+    assert get(ann, "beds/1").value == b"peas"
+    elsewhere = ann.ask(ReadPath("garden", "beds/2", version=first))
+    other_type = ann.ask(ReadPath("garden", "beds/1", Type.LOG, first))
+    assert [elsewhere.code, other_type.code] == [Code.NOT_FOUND] * 2
+
+
+def test_a_write_that_does_not_count_is_not_read_by_its_version(garden):
+    village, ann, bob = garden
+    village.cut(ann, bob)
+    grants = ann.ask(ListMembers("garden")).grants
+    (grant,) = [each for each in grants if each.who == bob.address]
+    ann.ask(RevokeGrant("garden", grant.grant))
+    late = put(bob, "beds/1", b"late").version
+    assert bob.ask(ReadPath("garden", "beds/1", version=late)).value == b"late"
+    village.mend()
+    village.wait(60)
+    seen = bob.ask(ReadPath("garden", "beds/1", version=late))
+    assert (seen.code, "history" in seen.hint) == (Code.NOT_FOUND, True)
+
+
 def test_a_restarted_node_knows_its_spaces_and_writes_on(garden):
     village, ann, bob = garden
     put(bob, "beds/1", b"beans")

@@ -61,7 +61,7 @@ _WHOLE = (core.Act.PUT, core.Act.ADD, core.Act.APPEND, core.Act.INSERT)
 async def get(node: Node, request: Get, _caller: Caller) -> DocumentShown:
     """What stands at a path."""
     kind = type_of(request.type) if request.type else None
-    wish = core.ReadPath(request.space, request.path, kind)
+    wish = core.ReadPath(request.space, request.path, kind, request.version)
     return await _shown(node, await answer(node, wish, core.DocumentView))
 
 

@@ -2,6 +2,8 @@
 
 import time
 
+import trio
+
 from nestmate.errors import UsageError
 from nestmate.operations.forms import identifier as parse_id
 from nestmate.operations.forms import moment_ms, plain, seconds, time_or_none
@@ -73,9 +75,18 @@ async def show(node: Node, request: SpaceShow, _caller: Caller) -> Space:
 
 
 async def join(node: Node, request: SpaceJoin, _caller: Caller) -> Space:
-    """Take part, and wait a while for the ops to come."""
+    """Take part, and wait a while until a member has let us in."""
     wait = seconds(request.timeout, "timeout", 0, WAIT_SECONDS_MAX)
-    view = await answer(node, core.JoinSpace(request.space, wait), core.SpaceView)
+    deadline = trio.current_time() + wait
+    seen = node.events.last_seq
+    view = await answer(node, core.JoinSpace(request.space), core.SpaceView)
+    while view.standing is core.Standing.JOINING:
+        left = deadline - trio.current_time()
+        if left <= 0:
+            break
+        await node.events.wait_beyond(seen, left)  # space.joined is among what comes
+        seen = node.events.last_seq
+        view = await answer(node, core.ShowSpace(view.space.text), core.SpaceView)
     return _show(view)
 
 
