@@ -2,8 +2,9 @@
 
 One thread reads pages, others run the command, and the cursor is moved once everything
 up to its new place is done. What fails is tried again after growing pauses and then
-given up, which the node remembers; tries while the node was away do not count. When it is over, commands are ended with all they
-started, and their events come again next time. This file knows no event by name.
+given up, which the node remembers; tries while the node was away do not count. When it
+is over, commands are ended with all they started, and their events come again next
+time. This file knows no event by name.
 """
 
 import json
@@ -162,8 +163,9 @@ class Reaction:
             if not why:
                 tell(what="done", **news)
                 return True
-            if self._node_was_away():
+            if self._is_node_away():
                 tell(what="away", **news, why=why)
+                self._line.ask_patiently("version", {})
                 continue
             tried += 1
             tell(what="failed", **news, tries=tried, why=why)
@@ -183,8 +185,8 @@ class Reaction:
         tell(what="gave-up", **news, why=why)
         return True
 
-    def _node_was_away(self) -> bool:
-        """Whether there is no node, once there is one again.
+    def _is_node_away(self) -> bool:
+        """Whether there is no node just now.
 
         A command that talks to it fails for as long as it is away, however often it is
         tried, and that says nothing against the event.
@@ -192,7 +194,6 @@ class Reaction:
         try:
             self._line.ask("version", {})
         except NotRunningError:
-            self._line.ask_patiently("version", {})
             return True
         return False
 

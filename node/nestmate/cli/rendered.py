@@ -2,7 +2,8 @@
 
 A field taken by position becomes an argument, every other an option; text becomes
 whatever type the request declares. ``@FILE`` reads a JSON field from a file, ``@-``
-from standard input. This file knows how fields become words, not what any operation means.
+from standard input. This file knows how fields become words, not what any operation
+means.
 """
 
 import os

@@ -55,11 +55,11 @@ class Reading:
 
     def written(self, path: str, dots: Sequence[Dot]) -> DocumentView | None:
         """What these mutations wrote to a path; None unless all did and all count."""
-        found = [self._entry(path, dot) for dot in dots]
-        kinds = {kind for kind, _ in filter(None, found)}
-        if None in found or len(kinds) != 1:
+        found = list(filter(None, (self._entry(path, dot) for dot in dots)))
+        kinds = {kind for kind, _ in found}
+        if len(found) < len(dots) or len(kinds) != 1:
             return None
-        return self.shown(path, kinds.pop(), [entry for _, entry in filter(None, found)])
+        return self.shown(path, kinds.pop(), [entry for _, entry in found])
 
     def shown(self, path: str, kind: Type, entries: Sequence[Entry]) -> DocumentView:
         """What these live entries show."""
