@@ -14,6 +14,10 @@ from json import dumps
 from typing import Final, Protocol, assert_never
 
 from nestmate_protocol.admission import Admission
+from nestmate_protocol.audience import Audience
+from nestmate_protocol.blobs.outcomes import Visit
+from nestmate_protocol.blobs.requests import BlobsRequest
+from nestmate_protocol.blobs.subject import Blobs
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.directory import subject as directory_kept
@@ -103,6 +107,7 @@ Outcome = (
     | SeekAble
     | Settle
     | Reach
+    | Visit
     | Listen
     | Reject
 )
@@ -216,6 +221,8 @@ class Core:
             entropy,
             reader,
         )
+        audience = Audience(self._neighbours, self._spaces)
+        self._blobs = Blobs(me.peer, me.network, audience, reader)
         self._faults: Counter[Fault] = Counter()
         self._postroom = Postroom(self._directory, self._contacts)
         self._admission = Admission(
@@ -234,6 +241,7 @@ class Core:
             self._began = now
             outcomes += self._board.start(now)
             outcomes += self._spaces.start(now)
+            outcomes += self._blobs.start(now)
         outcomes += self._route(item, now)
         if not outcomes:
             return []
@@ -250,6 +258,7 @@ class Core:
             self._friends,
             self._board,
             self._spaces,
+            self._blobs,
             self._postroom,
             self._admission,
         )
@@ -269,6 +278,7 @@ class Core:
                 directory.abandon(request)
                 self._friends.abandon(request)
                 self._spaces.abandon(request)
+                self._blobs.abandon(request)
                 return [*self._board.abandon(request, now)]
             case Arrived(peer, channel, data):
                 return self._arrived(peer, channel, data, now)
@@ -276,10 +286,12 @@ class Core:
                 return [*self._admission.carried(peer, records, now)]
             case PeerUp(peer, multiaddr, inbound):
                 up = directory.peer_up(peer, multiaddr, now, inbound=inbound)
-                return [*up, *self._spaces.peer_up(peer, now)]
+                known = self._spaces.peer_up(peer, now)
+                return [*up, *known, *self._blobs.peer_up(peer, now)]
             case PeerDown(peer):
                 self._friends.peer_down(peer)
                 self._spaces.peer_down(peer)
+                self._blobs.peer_down(peer)
                 return [*directory.peer_down(peer, now)]
             case Dialled(peer, connected):
                 return [*directory.dialled(peer, now, connected=connected)]
@@ -287,7 +299,8 @@ class Core:
                 return [*directory.sighted(peer, multiaddrs, now)]
             case Found(key, providers):
                 found = directory.finder.found(key, providers, now)
-                return [*found, *self._spaces.found(key, providers)]
+                members = self._spaces.found(key, providers)
+                return [*found, *members, *self._blobs.found(key, providers)]
             case Resolved(address, record):
                 return [*directory.finder.resolved(address, record, now)]
             case Wakeup():
@@ -309,6 +322,8 @@ class Core:
                 return [*self._friends.ask(request, body, now)]
             if isinstance(body, SpacesRequest):
                 return [*self._spaces.ask(request, body, now)]
+            if isinstance(body, BlobsRequest):
+                return [*self._blobs.ask(request, body, now)]
             return [*self._board.ask(request, body, now)]
         except LocalError as error:
             return [Reply(request, Refusal(Code.INVALID, str(error), error.hint))]
@@ -330,6 +345,8 @@ class Core:
                     records = open_frame(data, self._me.network)
                     carried = self._admission.carried
                     return [*carried(peer, records, now, straight=True)]
+                case Channel.BLOBS:
+                    return [*self._blobs.arrived(peer, data, now)]
                 case Channel.SPACES:
                     return [*self._spaces.arrived(peer, data, now)]
                 case _:
@@ -344,6 +361,7 @@ class Core:
             *self._friends.wake(now),
             *self._board.wake(now),
             *self._spaces.wake(now),
+            *self._blobs.wake(now),
             *self._admission.ask_whose(now),
         ]
 
@@ -369,7 +387,7 @@ class Core:
                         mail.setdefault(address, {}).setdefault(record, age_ms)
                 case Entitled(device, _):
                     more += self._admission.entitled(device, now)
-                case Reach(peer, multiaddrs):
+                case Reach(peer, multiaddrs) | Visit(peer, multiaddrs):
                     more += self._directory.sighted(peer, multiaddrs, now)
                 case Settle():
                     more += self._call_for(outcome, now)
@@ -402,6 +420,7 @@ class Core:
         outcomes: list[Outcome] = [*self._friends.agent_up(address, peer, now)]
         outcomes += self._board.agent_up(address, now)
         outcomes += self._spaces.agent_up(address, peer)
+        outcomes += self._blobs.peer_up(peer, now)
         frames = make_frames(self._board.greeting(address, now))
         outcomes += [Send(peer, Channel.SIGNALS, frame) for frame in frames]
         return outcomes

@@ -19,6 +19,7 @@ Scalar = str | int | float | bool | None
 class Channel(StrEnum):
     """The kinds of direct stream between two nodes; one frame is one message."""
 
+    BLOBS = "blobs"
     CARDS = "cards"
     FRIENDS = "friends"
     SIGNALS = "signals"

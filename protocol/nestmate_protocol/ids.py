@@ -105,6 +105,13 @@ class SpaceId(Identifier):
     prefix = "space"
 
 
+class BlobId(Identifier):
+    """Some bytes, for ever the same: the hash over their size and their chunks."""
+
+    __slots__ = ()
+    prefix = "blob"
+
+
 class NetworkId(Identifier):
     """One network; records of another network never verify in it."""
 

@@ -6,6 +6,7 @@ nothing of either.
 
 from dataclasses import dataclass
 
+from nestmate_protocol.blobs.requests import BlobsRequest
 from nestmate_protocol.directory.requests import DirectoryRequest
 from nestmate_protocol.effects import Channel
 from nestmate_protocol.friends.requests import FriendsRequest
@@ -14,7 +15,9 @@ from nestmate_protocol.records import Carried
 from nestmate_protocol.signals.requests import SignalsRequest
 from nestmate_protocol.spaces.requests import SpacesRequest
 
-Request = DirectoryRequest | FriendsRequest | SignalsRequest | SpacesRequest
+Request = (
+    BlobsRequest | DirectoryRequest | FriendsRequest | SignalsRequest | SpacesRequest
+)
 
 
 @dataclass(frozen=True, slots=True)

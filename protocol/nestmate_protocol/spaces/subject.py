@@ -148,6 +148,10 @@ class Spaces:
             for effect in _effects(self._sessions.offer(peer, space, name, grant))
         ]
 
+    def members(self, space: SpaceId) -> list[PeerId]:
+        """Everybody connected who has proved to be let into a space."""
+        return self._sessions.company.members(space)
+
     def found(
         self, key: bytes, providers: Iterable[tuple[PeerId, tuple[str, ...]]]
     ) -> list[Outcome]:
@@ -242,7 +246,7 @@ class Spaces:
         return len(self._sessions.company.members(space)), synced_ms
 
     def _is_alone(self, space: SpaceId) -> bool:
-        return not self._sessions.company.members(space)
+        return not self.members(space)
 
 
 def _effects(told: Iterable[Effect | Offered]) -> list[Outcome]:

@@ -26,7 +26,7 @@ from nestmate_protocol.limits import FRAME_BYTES_MAX
 FRAME_SECONDS_MAX: Final = 30.0
 SEND_SECONDS_MAX: Final = 20.0
 STREAMS_PER_CHANNEL_MAX: Final = 4
-BULK: Final = frozenset({Channel.SPACES})
+BULK: Final = frozenset({Channel.BLOBS, Channel.SPACES})
 _LENGTH_BYTES: Final = 4
 
 

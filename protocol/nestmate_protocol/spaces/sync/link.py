@@ -19,9 +19,9 @@ from nestmate_protocol.limits import (
     RANGES_PER_PEER_PER_SECOND,
     SPACES_MAX,
 )
+from nestmate_protocol.ration import Ration
 from nestmate_protocol.spaces.sync.giving import Credit
 from nestmate_protocol.spaces.sync.greeting import Salted, tag_of
-from nestmate_protocol.spaces.sync.ration import Ration
 from nestmate_protocol.spaces.sync.run import Run
 
 _GREETINGS_BURST: Final = 4 * SPACES_MAX

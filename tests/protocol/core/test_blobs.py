@@ -1,0 +1,265 @@
+"""Blobs in a village of nodes: put, fetched, refused, cut off and gone on with."""
+
+from hashlib import shake_256
+
+import pytest
+
+from nestmate_protocol.blobs import frames
+from nestmate_protocol.blobs.requests import (
+    ListBlobs,
+    PinBlob,
+    PutChunk,
+    ReadBlob,
+    RemoveBlob,
+    ShareBlob,
+    ShowBlob,
+    Stage,
+)
+from nestmate_protocol.blobs.tree import Tree, hash_of
+from nestmate_protocol.effects import Channel, Code, Send, Strike
+from nestmate_protocol.errors import Fault
+from nestmate_protocol.grants import Rights
+from nestmate_protocol.ids import BlobId
+from nestmate_protocol.inputs import Arrived
+from nestmate_protocol.limits import CHUNK_BYTES
+from nestmate_protocol.spaces.requests import CreateSpace, InviteToSpace, JoinSpace
+
+BODY = shake_256(b"a picture").digest(20 * CHUNK_BYTES + 5)
+
+
+@pytest.fixture
+def two(village):
+    """Ann and Bob, friends."""
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    village.wait(1)
+    return village, ann, bob
+
+
+def put(home, body=BODY, **more):
+    parts = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
+    stored = None
+    for number, part in enumerate(parts or [b""]):
+        last = number == len(parts) - 1 or not parts
+        wish = PutChunk(
+            part,
+            0 if stored is None else stored.upload,
+            number * CHUNK_BYTES,
+            not last,
+            **(more if last else {}),
+        )
+        stored = home.ask(wish)
+    return stored.blob
+
+
+def get(home, blob, **more):
+    """All bytes of a blob, or the refusal."""
+    body, size = b"", None
+    while size is None or len(body) < size:
+        part = home.ask(ReadBlob(blob, len(body), **more))
+        if not hasattr(part, "data"):
+            return part
+        body, size = body + part.data, part.size
+    return body
+
+
+def garden(village, *homes):
+    """A space of all of them."""
+    space = homes[0].ask(CreateSpace("garden")).space
+    line = homes[0].ask(InviteToSpace("garden", Rights.READ)).invite
+    for home in homes[1:]:
+        home.ask(JoinSpace(line))
+    village.wait(3)
+    return space
+
+
+def chunks_of(home):
+    sent = [e for e in home.did(Send) if e.channel is Channel.BLOBS]
+    read = [frames.unpack(each.data) for each in sent]
+    return [each for each in read if isinstance(each, frames.Chunk)]
+
+
+def test_a_blob_is_named_by_its_bytes_and_read_back(two):
+    _, ann, _ = two
+    blob = put(ann, media="image/png")
+    hashes = [
+        hash_of(BODY[n : n + CHUNK_BYTES]) for n in range(0, len(BODY), CHUNK_BYTES)
+    ]
+    assert blob == Tree(len(BODY), b"".join(hashes)).blob
+    assert put(ann) == blob
+    assert get(ann, blob) == BODY
+    view = ann.ask(ShowBlob(blob))
+    assert (view.held, view.stage, view.media) == (len(BODY), Stage.WHOLE, "image/png")
+    assert len(ann.ask(ListBlobs()).blobs) == 1
+    empty = put(ann, b"")
+    assert get(ann, empty) == b""
+
+
+def test_an_agent_it_was_shared_with_fetches_it(two):
+    _, ann, bob = two
+    blob = put(ann, scopes=(bob.address,))
+    assert get(bob, blob) == BODY
+    assert [e.details["bytes"] for e in bob.events("blob.held")] == [len(BODY)]
+    assert bob.ask(ShowBlob(blob)).pinned is False
+
+
+def test_knowing_the_hash_is_not_enough(two):
+    village, ann, bob = two
+    (eve,) = village.add("eve")
+    village.befriend(ann, eve)
+    blob = put(ann, scopes=(bob.address,))
+    refused = get(eve, blob, wait_seconds=5)
+    assert refused.code is Code.TIMED_OUT
+    assert not chunks_of(ann)
+    answers = [
+        e for e in ann.done if isinstance(e, Send) and e.channel is Channel.BLOBS
+    ]
+    missing = frames.pack(frames.No(blob, frames.Reason.ABSENT))
+    assert {each.data for each in answers} == {missing}
+    ann.ask(ShareBlob(blob, scopes=(eve.address,)))
+    assert get(eve, blob, wait_seconds=60) == BODY
+
+
+def test_members_give_each_other_what_one_of_them_has_put(village):
+    ann, bob, cyd = village.add("ann", "bob", "cyd")
+    village.befriend(ann, bob)
+    village.befriend(bob, cyd)
+    village.befriend(ann, cyd)
+    space = garden(village, ann, bob, cyd)
+    blob = put(ann, scopes=(space,))
+    assert get(bob, blob, spaces=(space,)) == BODY
+    village.stop(ann)
+    assert get(cyd, blob, spaces=(space,)) == BODY
+    assert chunks_of(bob)
+
+
+def test_chunks_come_from_several_peers_at_once(village):
+    ann, bob, cyd = village.add("ann", "bob", "cyd")
+    for one, other in ((ann, bob), (bob, cyd), (ann, cyd)):
+        village.befriend(one, other)
+    village.wait(1)
+    blob = put(ann, public=True)
+    assert put(bob, public=True) == blob
+    assert get(cyd, blob) == BODY
+    assert len(chunks_of(ann)) + len(chunks_of(bob)) == 21
+    assert chunks_of(ann)
+    assert chunks_of(bob)
+
+
+def test_a_fetch_goes_on_after_a_restart_where_it_was_cut(two):
+    village, ann, bob = two
+    blob = put(ann, scopes=(bob.address,))
+    passed = [0]
+
+    def lose(send):
+        passed[0] += send.channel is Channel.BLOBS and len(send.data) > CHUNK_BYTES // 2
+        return passed[0] > 9
+
+    village.lost = lose
+    assert get(bob, blob, wait_seconds=1).code is Code.TIMED_OUT
+    held = bob.ask(ShowBlob(blob)).held
+    assert 0 < held < len(BODY)
+    village.lost = lambda _: False
+    before = len(chunks_of(ann))
+    village.restart(bob)
+    village.wait(40)
+    assert [e.details["bytes"] for e in bob.events("blob.held")] == [len(BODY)]
+    assert len(chunks_of(ann)) - before == (len(BODY) - held) // CHUNK_BYTES + 1
+    assert get(bob, blob) == BODY
+
+
+def test_a_public_blob_is_found_through_the_dht(village):
+    ann, bob = village.add("ann", "bob")
+    blob = put(ann, public=True)
+    assert not village.connected(ann, bob)
+    assert get(bob, blob, wait_seconds=60) == BODY
+    assert bob.ask(ShowBlob(blob)).public
+
+
+def test_a_blob_for_one_agent_is_not_in_the_dht(two):
+    village, ann, bob = two
+    known = set(village.provided)
+    put(ann, scopes=(bob.address,))
+    assert set(village.provided) == known
+
+
+def test_a_false_chunk_is_struck_and_asked_elsewhere(village):
+    ann, bob, eve = village.add("ann", "bob", "eve")
+    for one, other in ((ann, bob), (bob, eve)):
+        village.befriend(one, other)
+    village.wait(1)
+    blob = put(ann, public=True)
+    assert put(eve, public=True) == blob
+    for key in [key for key in eve.disk.pairs if key.startswith(b"b/c/")]:
+        eve.disk.pairs[key] = bytes(len(eve.disk.pairs[key]))
+    assert get(bob, blob) == BODY
+    strikes = {(e.peer, e.fault) for e in bob.did(Strike)}
+    assert strikes == {(eve.peer, Fault.BROKEN_CHAIN)}
+
+
+def test_a_chunk_nobody_asked_for_is_struck_and_not_kept(two):
+    _, ann, bob = two
+    blob = BlobId(bytes(32))
+    said = frames.pack(frames.Chunk(blob, 0, b"take this"))
+    ann.feed(Arrived(bob.peer, Channel.BLOBS, said))
+    assert [e.fault for e in ann.did(Strike)] == [Fault.OVER_LIMIT]
+    assert not [key for key in ann.disk.pairs if key.startswith(b"b/")]
+
+
+def test_a_peer_that_asks_without_end_is_given_no_more_than_its_ration(two):
+    _, ann, bob = two
+    blob = put(ann, scopes=(bob.address,))
+    ask = frames.pack(frames.AskChunks(blob, tuple(range(16))))
+    before = ann.core.next_wakeup()
+    for _ in range(100):
+        ann.feed(Arrived(bob.peer, Channel.BLOBS, ask))
+    assert len(chunks_of(ann)) == 64
+    assert ann.core.next_wakeup() <= before
+
+
+def test_what_is_removed_leaves_nothing_on_disk(two):
+    _, ann, bob = two
+    blob = put(ann, scopes=(bob.address,))
+    assert get(bob, blob) == BODY
+    for home in (ann, bob):
+        assert home.ask(RemoveBlob(blob)).freed == len(BODY)
+        assert not [key for key in home.disk.pairs if key.startswith(b"b/")]
+    assert ann.ask(ShowBlob(blob)).code is Code.NOT_FOUND
+
+
+def test_what_nobody_pinned_goes_when_room_is_needed(two):
+    village, ann, _ = two
+    shelf = ann.core._blobs._shelf
+    shelf.bytes_max = 2 * CHUNK_BYTES
+    old, new = put(ann, b"o" * CHUNK_BYTES), put(ann, b"n" * CHUNK_BYTES)
+    refused = ann.ask(PutChunk(b"x" * CHUNK_BYTES))
+    assert refused.code is Code.INVALID
+    ann.ask(PinBlob(old, pinned=False))
+    put(ann, b"y" * CHUNK_BYTES)
+    assert [e.details["blob"] for e in ann.events("blob.dropped")] == [old.text]
+    assert ann.ask(ShowBlob(new)).pinned
+    assert shelf.bytes_kept == 2 * CHUNK_BYTES
+    village.restart(ann)
+    assert len(ann.ask(ListBlobs()).blobs) == 2
+
+
+def test_a_reference_somebody_else_wrote_opens_nothing(village):
+    """Ann holds a blob for herself; that Bob asks her to read it by the space's
+    name must not make it the space's."""
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    space = garden(village, ann, bob)
+    blob = put(ann)
+    assert get(ann, blob, spaces=(space,)) == BODY
+    assert get(bob, blob, spaces=(space,), wait_seconds=5).code is Code.TIMED_OUT
+
+
+def test_an_upload_that_was_cut_by_a_restart_leaves_nothing(two):
+    village, ann, _ = two
+    part = ann.ask(PutChunk(BODY[:CHUNK_BYTES], more=True))
+    assert [key for key in ann.disk.pairs if key.startswith(b"b/c/")]
+    village.restart(ann)
+    village.wait(1)
+    assert not [key for key in ann.disk.pairs if key.startswith(b"b/")]
+    later = PutChunk(b"x", part.upload, CHUNK_BYTES)
+    assert ann.ask(later).code is Code.INVALID
