@@ -8,12 +8,13 @@ This file gives nothing to anybody.
 
 from collections.abc import Iterable
 
+from nestmate_protocol.blobs.entries import Entry
 from nestmate_protocol.blobs.fetch import Came, Fetch, Said
 from nestmate_protocol.blobs.frames import AskChunks, Chunk, Have, No, pack
 from nestmate_protocol.blobs.placing import Placing
 from nestmate_protocol.blobs.ports import Audience
 from nestmate_protocol.blobs.requests import Stage
-from nestmate_protocol.blobs.shelf import Entry, Shelf
+from nestmate_protocol.blobs.shelf import Shelf
 from nestmate_protocol.blobs.tree import Bits, read_tree
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Channel, Effect, Notify, Scalar, Send
@@ -83,7 +84,7 @@ class Getting:
                 return []
             try:
                 tree = read_tree(said.blob, said.size, said.hashes)
-                self._shelf.keep_tree(entry, tree)
+                self._shelf.sized(entry, tree)
             except RemoteError:
                 self._distrust(fetch, peer, now)
                 raise
@@ -117,7 +118,7 @@ class Getting:
             self._distrust(fetch, peer, now)
             raise
         if came is Came.NEWS:
-            self._shelf.keep_chunk(entry, fetch.held, said.index, said.data)
+            self._shelf.chest.keep_chunk(entry, fetch.held, said.index, said.data)
         return self._go_on(fetch, entry, fetch.asks(now), now)
 
     # --- time
@@ -160,7 +161,10 @@ class Getting:
             if len(self._fetches) >= BLOB_FETCHES_MAX:
                 break
             if entry.stage is Stage.FETCHING and entry.blob not in self._fetches:
-                tree, bits = self._shelf.tree(entry), self._shelf.bits(entry)
+                tree, bits = (
+                    self._shelf.chest.tree(entry),
+                    self._shelf.chest.bits(entry),
+                )
                 fetch = self._fetches[entry.blob] = Fetch(entry.blob, tree, bits)
                 effects += self._go_on(fetch, entry, (), now)
         return effects

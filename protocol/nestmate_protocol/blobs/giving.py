@@ -9,6 +9,7 @@ peer's; nothing is sent that was not asked for. This file fetches nothing.
 from collections import deque
 from dataclasses import dataclass, field
 
+from nestmate_protocol.blobs.entries import Entry
 from nestmate_protocol.blobs.frames import (
     AskChunks,
     BlobsFrame,
@@ -21,7 +22,7 @@ from nestmate_protocol.blobs.frames import (
 )
 from nestmate_protocol.blobs.ports import Audience
 from nestmate_protocol.blobs.requests import Stage
-from nestmate_protocol.blobs.shelf import Entry, Shelf
+from nestmate_protocol.blobs.shelf import Shelf
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Channel, Effect, Send
 from nestmate_protocol.ids import Address, BlobId, PeerId
@@ -85,7 +86,7 @@ class Giving:
     def want(self, peer: PeerId, said: Want, now: Moment) -> list[Effect]:
         """A peer wants to know what we have of a blob."""
         entry = self._given(peer, said.blob)
-        tree = None if entry is None else self._shelf.tree(entry)
+        tree = None if entry is None else self._shelf.chest.tree(entry)
         wants = self._line(peer).wants
         cost = 1 + (len(tree.hashes) // _TREE_COST_BYTES if tree and said.tree else 0)
         if not wants.take(now, cost):
@@ -93,7 +94,7 @@ class Giving:
         if entry is None or tree is None:
             return [_send(peer, No(said.blob, Reason.ABSENT))]
         whole = entry.stage is Stage.WHOLE
-        held = None if whole else bytes(self._shelf.bits(entry).raw)
+        held = None if whole else bytes(self._shelf.chest.bits(entry).raw)
         hashes = tree.hashes if said.tree else None
         have = Have(said.blob, tree.size, entry.public, held, hashes)
         return [_send(peer, have)]
@@ -128,7 +129,7 @@ class Giving:
                 break
             blob, index = line.queue.popleft()
             entry = self._shelf.get(blob)
-            data = None if entry is None else self._shelf.chunk(entry, index)
+            data = None if entry is None else self._shelf.chest.chunk(entry, index)
             if entry is None or data is None:
                 effects.append(_send(peer, No(blob, Reason.ABSENT)))
                 continue

@@ -8,9 +8,9 @@ still asked who he is. A blob that is only for some agents is not in the DHT at 
 from collections.abc import Iterable
 from hashlib import sha256
 
+from nestmate_protocol.blobs.entries import Entry
 from nestmate_protocol.blobs.outcomes import Visit
 from nestmate_protocol.blobs.requests import Stage
-from nestmate_protocol.blobs.shelf import Entry
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Effect, Find, Provide
 from nestmate_protocol.ids import BlobId, NetworkId, PeerId, SpaceId

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from nestmate_protocol.blobs.entries import Entry
 from nestmate_protocol.blobs.frames import AskChunks, Chunk, Have, No, Want, unpack
 from nestmate_protocol.blobs.getting import Getting
 from nestmate_protocol.blobs.giving import Giving
@@ -30,7 +31,7 @@ from nestmate_protocol.blobs.requests import (
     ShowBlob,
     Stage,
 )
-from nestmate_protocol.blobs.shelf import Entry, Shelf
+from nestmate_protocol.blobs.shelf import Shelf
 from nestmate_protocol.blobs.tree import count_of
 from nestmate_protocol.blobs.uploads import Uploads, merged
 from nestmate_protocol.clocks import Moment, patience_ms
@@ -153,13 +154,12 @@ class Blobs:
         entry, outcomes = self._shelf.get(body.blob), list[Outcome]()
         if entry is None:
             wall_ms = now.wall_ms
-            entry = self._shelf.begin(
-                Entry(
-                    *(0, body.blob, -1, Stage.FETCHING, wall_ms, wall_ms),
-                    scopes=body.spaces,
-                    asked=asked,
-                )
+            entry = Entry(
+                *(0, body.blob, -1, Stage.FETCHING, wall_ms, wall_ms),
+                scopes=body.spaces,
+                asked=asked,
             )
+            self._shelf.begin(entry)
         if entry.stage is not Stage.WHOLE:
             if entry.asked and asked:  # an open search stays open
                 entry.asked = merged(entry.asked, asked)
@@ -204,7 +204,7 @@ class Blobs:
 
     def _view(self, entry: Entry) -> BlobView:
         fetch = self._getting.fetch(entry.blob)
-        bits = fetch.held if fetch is not None else self._shelf.bits(entry)
+        bits = fetch.held if fetch is not None else self._shelf.chest.bits(entry)
         held = len(bits) * CHUNK_BYTES
         if entry.size > 0 and count_of(entry.size) - 1 in bits:
             held += entry.size - count_of(entry.size) * CHUNK_BYTES
@@ -246,7 +246,7 @@ class Blobs:
         index = offset // CHUNK_BYTES
         fetch = self._getting.fetch(blob)
         here = entry.stage is Stage.WHOLE or (fetch is not None and index in fetch.held)
-        if here and (data := self._shelf.chunk(entry, index)) is not None:
+        if here and (data := self._shelf.chest.chunk(entry, index)) is not None:
             self._shelf.used(entry, now)
             return BlobPart(blob, entry.size, offset, data[offset % CHUNK_BYTES :])
         return self._late(blob) if wait.until_ms <= now.mono_ms else None

@@ -6,8 +6,9 @@ of peers.
 
 from dataclasses import dataclass, field
 
+from nestmate_protocol.blobs.entries import Entry
 from nestmate_protocol.blobs.requests import PutChunk, Scope, Stage, Stored
-from nestmate_protocol.blobs.shelf import Entry, Shelf
+from nestmate_protocol.blobs.shelf import Shelf
 from nestmate_protocol.blobs.tree import Tree, hash_of
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import LocalError
