@@ -156,6 +156,22 @@ def test_few_are_pushed_to_and_ops_that_come_together_go_together():
     assert len(village.nodes[0].frames(Ops)) <= 2 * 11
 
 
+def test_what_a_run_brought_is_passed_on_by_runs_with_a_few():
+    village = Village(13)
+    for number in range(1, 12):
+        village.connect(0, number)
+    village.run(1)
+    village.nodes[12].shelf.add(*many(40))
+    before = len(village.nodes[0].frames(State))
+    village.connect(0, 12)
+    village.run(0.8)
+    assert len(village.nodes[0].shelf.wires) == 40
+    held = [len(node.shelf.wires) for node in village.nodes[1:12]]
+    assert held.count(40) == PUSHED_TO_MAX
+    assert len(village.nodes[0].frames(State)) > before
+    assert village.settle(seconds=200) < 120
+
+
 def test_the_auth_lane_comes_first():
     mixed = [*many(100), *many(100, 50, Lane.AUTH), *many(10, 50, Lane.EPHEMERAL)]
     village = pair(mixed, [])

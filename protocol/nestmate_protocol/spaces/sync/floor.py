@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Channel, Effect, Send
 from nestmate_protocol.ids import NetworkId, PeerId, RecordId, SpaceId
-from nestmate_protocol.limits import ASKED_PER_FRAME_MAX
+from nestmate_protocol.limits import ASKED_PER_FRAME_MAX, PUSHED_TO_MAX
 from nestmate_protocol.spaces.ops import Dot
 from nestmate_protocol.spaces.sync.frames import AskOps, SpacesFrame, pack
 from nestmate_protocol.spaces.sync.link import Link
@@ -71,6 +71,12 @@ class Floor:
     def sharing(self, space: SpaceId) -> Iterator[Link]:
         """Everybody connected who takes part in a space."""
         return (link for link in self.links.values() if link.shares(space))
+
+    def few(self, space: SpaceId, but: Link) -> list[Link]:
+        """A few of the others who take part, by chance; they will tell a few more."""
+        others = [link for link in self.sharing(space) if link is not but]
+        count = min(PUSHED_TO_MAX, len(others))
+        return [others.pop(self.timetable.chance(len(others))) for _ in range(count)]
 
 
 def send(link: Link, frame: SpacesFrame) -> Send:

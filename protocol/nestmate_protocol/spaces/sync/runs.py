@@ -163,7 +163,7 @@ class Runs:
         return outcomes
 
     def spread(self, space: SpaceId, source: Link | None, now: Moment) -> None:
-        """Something has come that others may lack: reconcile with them soon."""
+        """Whom this concerns may have changed: reconcile with everybody else soon."""
         for other in self._floor.sharing(space):
             if other is not source:
                 self._floor.timetable.soon(space, other.peer, now, SPREAD_MS)
@@ -219,7 +219,8 @@ class Runs:
         link.runs.pop(run.space, None)
         link.ended[run.space] = now.mono_ms, end is End.EQUAL
         if run.took_in_all:
-            self.spread(run.space, link, now)
+            for other in self._floor.few(run.space, link):
+                self._floor.timetable.soon(run.space, other.peer, now, SPREAD_MS)
 
     def _open(
         self, link: Link, space: SpaceId, number: int, now: Moment, *, begun_here: bool
