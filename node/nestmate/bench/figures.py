@@ -22,6 +22,7 @@ class Unit(StrEnum):
     PER_SECOND = "/s"
     SECONDS = "s"
     MILLISECONDS = "ms"
+    MICROSECONDS = "µs"
     MEBIBYTES = "MiB"
     PERCENT = "%"
     BYTES = "B"

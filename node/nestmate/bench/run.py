@@ -37,6 +37,7 @@ BENCHES: Final = {
     "events": Entry(
         "events recorded, and read again from the store", "nestmate.bench.events"
     ),
+    "spaces": Entry("ops of a space taken in, read, revoked", "nestmate.bench.spaces"),
     "sync": Entry(
         "two replicas that find out in what they differ", "nestmate.bench.sync"
     ),

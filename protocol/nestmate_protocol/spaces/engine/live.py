@@ -17,6 +17,7 @@ from nestmate_protocol.spaces.engine.rows import Rows
 from nestmate_protocol.spaces.ops import DOT_BYTES, Type
 
 OBJECTS_KEPT_MAX: Final = 4_096
+ENTRIES_KEPT_MAX: Final = 16
 
 
 class Live:
@@ -38,10 +39,13 @@ class Live:
         """The live entries of one object, each with its dot, in the order of dots."""
         loaded = self._loaded.get(key)
         if loaded is not None:
-            return sorted(loaded.items())
+            return sorted(loaded.items()) if len(loaded) > 1 else list(loaded.items())
         rows = self._rows
         found = rows.scan(b"k" + key) if len(rows) else rows.below(b"k" + key)
-        return [(k[-DOT_BYTES:], raw) for k, raw in found]
+        entries = [(k[-DOT_BYTES:], raw) for k, raw in found]
+        if len(entries) <= ENTRIES_KEPT_MAX and len(self._loaded) < OBJECTS_KEPT_MAX:
+            self._loaded[key] = dict(entries)
+        return entries
 
     def keys(self, prefix: bytes, after: bytes) -> Iterator[bytes]:
         """The objects with live entries whose key begins so and comes after a key."""
@@ -140,13 +144,14 @@ class Live:
 
     def last_dots(self, key: bytes, writer: bytes) -> list[bytes]:
         """A writer's last writes: one, or one of each branch where it forked."""
-        place = self.last_place(key, writer)
-        if not place:
-            return []
+        place = b""
         last: dict[bytes, bytes] = {}
-        for row, _ in self._rows.scan(b"v" + key + writer + place):
+        for row, _ in self._rows.scan(b"v" + key + writer, reverse=True):
             dot = row[-DOT_BYTES:]
-            last[dot[:-1]] = dot
+            if place and row[-DOT_BYTES - 8 : -DOT_BYTES] != place:
+                break
+            place = row[-DOT_BYTES - 8 : -DOT_BYTES]
+            last.setdefault(dot[:-1], dot)
         return list(last.values())
 
     def note_conflict(self, key: bytes, loaded: dict[bytes, bytes]) -> None:

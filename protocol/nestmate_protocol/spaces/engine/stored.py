@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from nestmate_protocol.codec import decode, encode
 from nestmate_protocol.limits import OP_BYTES_MAX
+from nestmate_protocol.spaces import quick
 from nestmate_protocol.spaces.ops import Lane, Mutation, read_skeleton
 
 _HEAD: Final = struct.Struct(">BIQQ32s16s")
@@ -44,9 +45,13 @@ class Stored(NamedTuple):
 
     def parts(self) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
         """Its mutations and their values."""
+        quickly = quick.read_wire(self.wire)
+        if quickly is not None:
+            _, skeleton, values = quickly
+            return read_skeleton(skeleton, Lane(self.lane)), tuple(values)
         match decode(self.wire, OP_BYTES_MAX):
-            case [bytes(), bytes() as skeleton, list() as values]:
-                kept = tuple(v if isinstance(v, bytes) else None for v in values)
+            case [bytes(), bytes() as skeleton, list() as found]:
+                kept = tuple(v if isinstance(v, bytes) else None for v in found)
                 return read_skeleton(skeleton, Lane(self.lane)), kept
             case _:
                 return (), ()
