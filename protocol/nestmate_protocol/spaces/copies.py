@@ -10,7 +10,7 @@ from typing import Final
 
 from nestmate_protocol.clocks import HybridClock, Moment
 from nestmate_protocol.effects import Save
-from nestmate_protocol.ids import RecordId, SpaceId
+from nestmate_protocol.ids import DeviceKey, RecordId, SpaceId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces import sweeping as sweep_kept
 from nestmate_protocol.spaces.catalogue import Listing, Write
@@ -48,9 +48,12 @@ class Copy:
 
     bearers: tuple[SigningKey, ...]
 
-    def __init__(self, listing: Listing, reader: Reader, leaves: Leaves) -> None:
+    def __init__(
+        self, listing: Listing, reader: Reader, leaves: Leaves, me: DeviceKey
+    ) -> None:
         self.listing = listing
-        self.engine = Engine(listing.space, reader, listing.prefix)
+        own = frozenset((me,))
+        self.engine = Engine(listing.space, reader, listing.prefix, own)
         self.bearers = ()
         self._leaves = leaves
         self._summaries: dict[Lane, Summary] = {}
@@ -91,7 +94,8 @@ class Copy:
 class Copies:
     """All copies, and what they wait to tell."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, me: DeviceKey) -> None:
+        self._me = me
         self.clock = HybridClock()
         self.now: Moment | None = None
         self._changes: dict[Copy, list[Change]] = {}
@@ -119,7 +123,7 @@ class Copies:
 
     def open(self, listing: Listing) -> Copy:
         """Take part in a space: its copy is read from disk as it is asked for."""
-        copy = Copy(listing, self._reader, self._leaves)
+        copy = Copy(listing, self._reader, self._leaves, self._me)
         self._copies[listing.space] = copy
         return copy
 

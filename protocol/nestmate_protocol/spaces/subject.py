@@ -75,7 +75,7 @@ class Spaces:
         self._me = me
         self._agents = agents
         self._catalogue = Catalogue()
-        self._copies = copies = Copies(reader)
+        self._copies = copies = Copies(reader, me.key.public)
         held = Held(copies, me.key, me.network)
         self._sessions = Sessions(me.peer, me.network, held, entropy)
         self._seeking = Seeking(me.peer, me.network, self._is_alone)

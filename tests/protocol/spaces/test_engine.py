@@ -7,7 +7,7 @@ import pytest
 from nestmate_protocol.clocks import COUNTER_BITS, Moment
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.grants import Rights
-from nestmate_protocol.limits import SKEW_MS_MAX
+from nestmate_protocol.limits import EPHEMERAL_PER_AUTHOR_MAX, SKEW_MS_MAX
 from nestmate_protocol.simulation.scribes import START_MS, Draft, Scribe, put
 from nestmate_protocol.spaces.auth import granting, revoking
 from nestmate_protocol.spaces.engine.changes import (
@@ -249,3 +249,12 @@ def test_a_revocation_ends_what_was_said_for_a_moment(hut):
     hut.tell(whisper(hut, b"1"))
     hut.tell(hut.revoke(hut.ann, hut.given))
     assert not said(hut)
+
+
+def test_an_author_who_has_said_its_most_may_still_take_back_what_it_said(hut):
+    for n in range(EPHEMERAL_PER_AUTHOR_MAX):
+        draft = Draft([put(f"at/{n}")], [b"1"], hut.given.dot(0), NOW.wall_ms + 9_000)
+        hut.tell(hut.bob.write(draft))
+    assert hut.engine.admit(whisper(hut, b"more"), NOW).fault is Fault.OVER_LIMIT
+    draft = Draft([put("at/0")], [b"2"], hut.given.dot(0), NOW.wall_ms + 9_000)
+    assert hut.tell(hut.bob.write(draft)) == [Verdict.NEW]

@@ -77,12 +77,14 @@ class Ephemeral:
         """Why an op is not worth keeping, if it is not."""
         if op.place.expires_ms <= now_ms:
             return Fault.EXPIRED
-        if self._of_author.get(op.author.raw, 0) >= EPHEMERAL_PER_AUTHOR_MAX:
-            return Fault.OVER_LIMIT
         word = _word(op)
         if word.entries and not any(self._is_later(*each) for each in word.entries):
             return Fault.EXPIRED
-        return None
+        said = [
+            key for key, _ in word.entries if word.author in self._last.get(key, {})
+        ]
+        full = self._of_author.get(word.author, 0) >= EPHEMERAL_PER_AUTHOR_MAX
+        return Fault.OVER_LIMIT if full and len(said) < len(word.entries) else None
 
     def keep(self, op: Op) -> None:
         """Take in an op that passes and that ``refuses`` had nothing against."""
