@@ -20,7 +20,7 @@ from nestmate_protocol.spaces.engine.changes import (
     Ungranted,
     Verdict,
 )
-from nestmate_protocol.spaces.ops import Lane, Op, open_op
+from nestmate_protocol.spaces.ops import Lane, Op, open_op, open_ops
 from nestmate_protocol.spaces.summary import Summary
 from nestmate_protocol.spaces.sync.ports import Taken
 
@@ -84,12 +84,7 @@ class Held:
         missing: list[RecordId] = []
         faults: list[Fault] = []
         told: list[Change] = []
-        for data in ops:
-            try:
-                op = open_op(data, self._network, sealed=copy.listing.private)
-            except RemoteError as error:
-                faults.append(error.fault)
-                continue
+        for op in self._opened(ops, faults, sealed=copy.listing.private):
             admission, changes = copy.admit(op, now)
             told += changes
             _sort(op, admission, new, missing, faults)
@@ -102,6 +97,21 @@ class Held:
             faults=tuple(faults),
             rights_changed=any(isinstance(c, Granted | Ungranted) for c in told),
         )
+
+    def _opened(
+        self, ops: Sequence[bytes], faults: list[Fault], *, sealed: bool
+    ) -> list[Op]:
+        """The ops in one go, or one by one where not all of them are any."""
+        try:
+            return open_ops(ops, self._network, sealed=sealed)
+        except RemoteError:
+            opened: list[Op] = []
+        for data in ops:
+            try:
+                opened.append(open_op(data, self._network, sealed=sealed))
+            except RemoteError as error:
+                faults.append(error.fault)
+        return opened
 
     def _witness(self, op: Op, now: Moment) -> None:
         """What is written after this will look later than this."""
