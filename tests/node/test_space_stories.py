@@ -100,9 +100,7 @@ def revoke_while_away(ada, bob, late):
     """Ada takes bob's grant back while he is down; he writes before he hears of it."""
     theirs = bob.client.id().address
     bob.ask("down")
-    members = ada.client.space.members("garden").members
-    (grant,) = [each.grant for each in members if each.address == theirs]
-    ada.client.space.revoke("garden", grant)
+    ada.client.space.revoke("garden", theirs)
     ada.ask("down")
     bob.up()
     bob.client.put("garden", *late)

@@ -22,7 +22,6 @@ from nestmate_protocol.limits import (
     APART_BYTES_MAX,
     CARDS_KNOWN_MAX,
     DELEGATES_MAX,
-    IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_DEFAULT,
     SIGNAL_TTL_SECONDS_DEFAULT,
     SKILL_CHARS_MAX,
@@ -30,6 +29,7 @@ from nestmate_protocol.limits import (
     TASKS_KNOWN_MAX,
 )
 
+KEY_CHARS_MAX = 1_024
 StatusText = Literal["open", "granted", "done", "cancelled"]
 
 
@@ -93,9 +93,9 @@ class SignalDeposit(Request, frozen=True):
     key: Annotated[
         str,
         Meta(
-            description="Makes a repeat of this deposit the same task; empty for a "
-            "new task each time.",
-            max_length=IDEMPOTENCY_KEY_BYTES_MAX,
+            description="Makes a repeat of this deposit the same task, such as the "
+            "version of the document it is about; empty for a new task each time.",
+            max_length=KEY_CHARS_MAX,
         ),
     ] = ""
     inputs: Annotated[

@@ -80,7 +80,10 @@ Label = Annotated[
 GrantText = Annotated[
     str,
     Meta(
-        description="A grant, as `space members` names it.", min_length=1, max_length=64
+        description="A grant, as `space members` names it, or the agent (nest1… or a "
+        "contact's name) that has no other there.",
+        min_length=1,
+        max_length=128,
     ),
 ]
 

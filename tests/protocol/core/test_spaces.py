@@ -268,6 +268,15 @@ def test_who_leaves_takes_part_no_more_and_nothing_of_it_stays(garden):
     assert put(ann, "beds/1", b"peas").op
 
 
+def test_who_left_in_the_midst_of_a_comparison_is_let_in_again_at_once(garden):
+    village, ann, bob = garden
+    bob.ask(LeaveSpace("garden"))
+    ann.ask(SyncSpace("garden", 1.0))  # and nobody answers
+    bob.ask(JoinSpace(ann.ask(InviteToSpace("garden", WRITER)).invite))
+    village.wait(2)
+    assert bob.ask(ShowSpace("garden")).standing is Standing.MEMBER
+
+
 def test_members_can_be_compared_with_on_demand(garden):
     _, ann, _ = garden
     put(ann, "beds/1", b"beans")

@@ -38,6 +38,7 @@ from nestmate.operations.signals import (
 from nestmate_protocol.directory import requests as directory
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
+    IDEMPOTENCY_KEY_BYTES_MAX,
     LEASE_SECONDS_MAX,
     LEASE_SECONDS_MIN,
     SIGNAL_TTL_SECONDS_MAX,
@@ -68,7 +69,7 @@ async def deposit(node: Node, request: SignalDeposit, _caller: Caller) -> Deposi
         ),
         deadline_ms=moment_ms(request.deadline, "deadline", now_ms),
         exclusive=request.exclusive,
-        key=request.key.encode(),
+        key=_key(request.key),
         inputs=tuple(identifier(TaskId, text, "inputs") for text in request.inputs),
         shared=request.share,
         parent=identifier(TaskId, request.parent, "parent") if request.parent else None,
@@ -77,6 +78,12 @@ async def deposit(node: Node, request: SignalDeposit, _caller: Caller) -> Deposi
     )
     made = await answer(node, task, core.Deposited)
     return Deposited(task=made.task.text)
+
+
+def _key(text: str) -> bytes:
+    """A key as it travels: by its hash, where it is longer than that."""
+    key = text.encode()
+    return key if len(key) <= IDEMPOTENCY_KEY_BYTES_MAX else sha256(key).digest()
 
 
 async def ls(node: Node, request: SignalList, _caller: Caller) -> Signals:

@@ -4,11 +4,12 @@ import time
 
 import trio
 
-from nestmate.errors import UsageError
+from nestmate.errors import NotFoundError, UsageError
 from nestmate.operations.forms import identifier as parse_id
 from nestmate.operations.forms import moment_ms, plain, seconds, time_or_none
 from nestmate.operations.perform import Caller, Node
 from nestmate.operations.runs.asking import WAIT_SECONDS_MAX, answer
+from nestmate.operations.runs.events import author_of
 from nestmate.operations.spaces import (
     Member,
     Members,
@@ -141,8 +142,9 @@ async def invite(node: Node, request: SpaceInvite, _caller: Caller) -> SpaceInvi
 
 
 async def revoke(node: Node, request: SpaceRevoke, _caller: Caller) -> SpaceChanged:
-    """Take a grant back."""
-    wish = core.RevokeGrant(request.space, request.grant)
+    """Take a grant back, named by itself or by whose it is."""
+    grant = await _grant_of(node, request.space, request.grant)
+    wish = core.RevokeGrant(request.space, grant)
     return _changed(await answer(node, wish, core.Changed))
 
 
@@ -191,6 +193,27 @@ async def _agent(node: Node, who: str, timeout: float | str) -> AgentView:
             "Connect to it first: `nestmate whois WHO`.",
         )
     return agent
+
+
+async def _grant_of(node: Node, space: str, text: str) -> str:
+    """The name of the grant a text means: its own, or that of the agent who has it."""
+    views = await answer(node, core.ListMembers(space), core.GrantViews)
+    grants = [view for view in views.grants if view.grant]
+    if any(view.grant == text for view in grants):
+        return text
+    try:
+        who = await author_of(node, text)
+    except NotFoundError:
+        return text  # the space itself says what is wrong with it
+    theirs = [
+        view.grant for view in grants if view.who is not None and view.who.text == who
+    ]
+    if len(theirs) != 1:
+        raise UsageError(
+            f"{plain(text)[:64]} has {len(theirs)} grants in this space.",
+            "Name the grant, as `nestmate space members` shows it.",
+        )
+    return theirs[0]
 
 
 def _types(words: tuple[str, ...]) -> tuple[Type, ...] | None:

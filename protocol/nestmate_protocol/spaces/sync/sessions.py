@@ -227,6 +227,7 @@ class Sessions:
         link.proved[space] = tuple(key for key, _ in said.proofs)
         outcomes: list[Outcome] = []
         if anew:
+            link.runs.pop(space, None)  # it has forgotten what was going on
             link.our_numbers.pop(space, None)
             outcomes += self._prove(link, [space])
         if self._floor.me < link.peer or not self._floor.may_have(link, space):
