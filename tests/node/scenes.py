@@ -3,6 +3,7 @@
 A scene's name is the operation's, with an underscore for the dot. Knows no doors.
 """
 
+import base64
 import contextlib
 import itertools
 import os
@@ -343,3 +344,53 @@ class DocumentScenes(SpaceScenes):
 
     def schema_check(self) -> Answer:
         return {"space": self.space, "prefix": "beds"}
+
+
+class BlobScenes(Nodes):
+    """Of blobs."""
+
+    @cached_property
+    def garden(self) -> str:
+        return self.ada.space.create("parcels").space
+
+    def blob(self) -> str:
+        friend = self.bob.id().address
+        return self.ada.blob.put(f"parcel {self.new()}", agents=(friend,)).blob
+
+    def shared(self) -> Answer:
+        with_whom = {"spaces": [self.garden], "agents": [self.bob.id().address]}
+        return with_whom | {"public": True}
+
+    def blob_put(self) -> Answer:
+        data = {"base64": base64.b64encode(f"{self.new()}".encode()).decode()}
+        shared = {
+            "spaces": [self.garden],
+            "agents": [self.bob.id().address],
+            "public": True,
+        }
+        return {"data": data, "media": "text/plain"} | shared
+
+    def blob_get(self) -> Answer:
+        asked = {"spaces": [self.garden], "agents": [self.bob.id().address]}
+        return {"blob": self.blob(), "offset": 2, "timeout": "2s"} | asked
+
+    def blob_ls(self) -> Answer:
+        self.blob()
+        return {}
+
+    def blob_show(self) -> Answer:
+        return {"blob": self.blob()}
+
+    def blob_share(self) -> Answer:
+        shared = {
+            "spaces": [self.garden],
+            "agents": [self.bob.id().address],
+            "public": True,
+        }
+        return self.blob_show() | shared
+
+    def blob_pin(self) -> Answer:
+        return self.blob_show() | {"off": True}
+
+    def blob_rm(self) -> Answer:
+        return self.blob_show()

@@ -43,7 +43,8 @@ field means and what is answered.
 - A **document** (`--body`, `--result`, `--partial`, schemas) is JSON if it reads as
   JSON, else text; `@FILE` takes it from a file, `@-` from standard input. Bytes that
   are no text become `{"base64": "…"}`. Text that begins with `@` is written as JSON, in
-  quotes.
+  quotes. A file that is too large for `put`, `log append` or `claim done` is kept as a
+  blob, and what is written is a reference to it.
 - What goes wrong is one sentence on standard error and one line about the way out;
   with `--json` it is a [problem document](errors.md). There is never a traceback: what
   nobody foresaw is called a bug, and `NESTMATE_TRACEBACK=1` shows where it is.
@@ -77,6 +78,11 @@ PRINTS = {
     "signal tail": "one [event](events.md) a line",
     "top": "one object with `status`, `signals`, `authors`, `claims` and `peers` "
     "per view",
+    "get": "the answer of [`get`](operations.md#get); with `--to` what it wrote: "
+    "`blob` (null if it was none), `bytes`, `to`",
+    "blob put": "the last answer of [`blob.put`](operations.md#blobput)",
+    "blob get": "the answer of [`blob.get`](operations.md#blobget), which is one part; "
+    "with `--to` what it wrote: `blob`, `bytes`, `to`",
     "event tail": "one [event](events.md) a line; `lagged` is the type "
     "of a line that says that older events were lost",
     "on": "one line for each thing that happens: `what` is `waiting`, `done`, "
@@ -161,8 +167,9 @@ def row_of(option: click.Parameter, help_line: str) -> str:
 
 def rows_for(path: str, command: click.Command) -> list[str]:
     helps = {}
-    if not COMMANDS[path].made_by:
-        items = parameters(BY_NAME[path.replace(" ", ".")])
+    operation = BY_NAME.get(path.replace(" ", "."))
+    if operation is not None:
+        items = parameters(operation)
         helps = {item.name: item.help for item in items}
     rows = [
         row_of(option, getattr(option, "help", None) or helps.get(option.name, ""))

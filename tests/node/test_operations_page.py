@@ -28,6 +28,7 @@ CHAPTERS = {
         *("get", "put", "rm", "ls", "history", "conflicts", "explain"),
         *("log", "schema"),
     ),
+    "Blobs": ("blob",),
     "Events": ("event", "event.cursor", "event.dead"),
 }
 SIMPLE = {"string": "text", "boolean": "true or false", None: "any JSON"}

@@ -6,6 +6,7 @@ answer must be what the table names, key by key. Knows nothing of how an operati
 carried out.
 """
 
+import base64
 import contextlib
 import http.client
 import json
@@ -27,6 +28,7 @@ from nestmate.operations.table import OPERATIONS
 
 from .scenes import (
     AgentScenes,
+    BlobScenes,
     ClaimScenes,
     DocumentScenes,
     EventScenes,
@@ -52,6 +54,8 @@ class ByCommand:
     def ask(self, row: Operation, fields: Answer) -> Answer:
         if row.name == "signal.tail":
             return self.first_event(fields)
+        if row.name == "blob.put":
+            return self.put_file(fields)
         words = row.name.split(".")
         for item in parameters(row):
             words += self.words_for(row, item, fields.get(item.name))
@@ -72,6 +76,13 @@ class ByCommand:
         if item.kind == "texts":
             return [word for each in value for word in (*option, each)]
         return [*option, value if isinstance(value, str) else json.dumps(value)]
+
+    def put_file(self, fields: Answer) -> Answer:
+        file = self.nest.root / "parcel"
+        file.write_bytes(base64.b64decode(fields["data"]["base64"]))
+        words = ["blob", "put", str(file), "--media", fields["media"], "--public"]
+        shared = ["--space", *fields["spaces"], "--with", *fields["agents"]]
+        return self.nest.ask(*words, *shared)
 
     def first_event(self, fields: Answer) -> Answer:
         words = ("--json", "signal", "tail", "--since", str(fields["since"]))
@@ -164,7 +175,9 @@ def socket_to(path) -> socket.socket:
 # --- the scenes ---
 
 
-class Stage(AgentScenes, SignalScenes, ClaimScenes, DocumentScenes, EventScenes):
+class Stage(
+    AgentScenes, SignalScenes, ClaimScenes, DocumentScenes, BlobScenes, EventScenes
+):
     """A scene for each operation: makes what it needs, and returns what to ask with.
 
     A scene's name is the operation's, with an underscore for the dot.

@@ -105,11 +105,14 @@ def test_a_task_whose_command_fails_opens_again_with_the_reason(ada, worker, unt
     assert working.poll() is None
 
 
-def test_a_result_too_large_to_send_is_a_failure_that_says_so(ada, worker):
+def test_a_result_too_large_to_send_goes_as_a_blob(ada, bob, worker):
     working = worker("flood", "head", "-c", "100000", "/dev/zero")
     task = deposit(ada, "flood")
-    assert "larger than" in told(working, "failed")["why"]
-    ada.ask("signal", "withdraw", task)
+    assert told(working, "done")["task"] == task
+    result = ada.client.signal.result(task, timeout=30).result
+    assert result["bytes"] == 100_000
+    shared = bob.client.blob.show(result["blob"])
+    assert shared.agents == [ada.client.id().address]
 
 
 def test_a_lease_is_renewed_for_as_long_as_the_command_runs(ada, worker, tmp_path):

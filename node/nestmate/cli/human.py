@@ -223,6 +223,19 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         at=lambda f: f["at"],
         fault=lambda f: f["fault"],
     ),
+    "blob.ls": _table(
+        "blobs",
+        "No blob is here. Put one with `nestmate blob put FILE`.",
+        bytes=lambda b: b["bytes"],
+        held=lambda b: b["held"],
+        state=lambda b: b["state"],
+        pinned=lambda b: "yes" if b["pinned"] else "",
+        media=lambda b: b["media"],
+        shared=lambda b: (
+            "public" if b["public"] else len(b["spaces"]) + len(b["agents"]) or ""
+        ),
+        blob=lambda b: b["blob"],
+    ),
     "event.wait": _events,
     "event.find": _table(
         "events",

@@ -129,6 +129,11 @@ class Job:
         data = self._output.read(bytes_max + 1)
         return None if len(data) > bytes_max else data
 
+    def printed(self) -> IO[bytes]:
+        """All it wrote, to be read from the start."""
+        self._output.seek(0)
+        return self._output
+
     def complaints(self, bytes_max: int) -> str:
         """The end of what it complained about."""
         return _tail(self._complaints, bytes_max)

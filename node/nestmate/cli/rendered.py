@@ -8,6 +8,9 @@ means.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -46,7 +49,7 @@ def render(path: str, help_line: str) -> click.Command:
     @click.pass_obj
     def call(arguments: Arguments, /, **values: Any) -> None:
         payload = {
-            each.name: _read(each, values[each.name])
+            each.name: _given(arguments, operation, each, values)
             for each in fields
             if values[each.name] not in (None, ())
         }
@@ -104,6 +107,12 @@ _OPTION_NAMES = {
     ("event.cursor.set", "kinds"): "type",
     ("signal.deposit", "inputs"): "input",
     ("signal.deposit", "delegates"): "delegate",
+    ("blob.put", "spaces"): "space",
+    ("blob.put", "agents"): "with",
+    ("blob.get", "spaces"): "space",
+    ("blob.get", "agents"): "from",
+    ("blob.share", "spaces"): "space",
+    ("blob.share", "agents"): "with",
 }
 
 
@@ -119,6 +128,24 @@ def _type(field: Parameter) -> click.ParamType[Any]:
             return click.STRING
 
 
+def _given(
+    arguments: Arguments, operation: Operation, field: Parameter, values: Any
+) -> Any:
+    """The JSON value a word stands for, or a reference to what is too large."""
+    value = values[field.name]
+    if field.kind != "json" or not value.startswith("@"):
+        return _read(field, value)
+    from nestmate.cli import parcels  # noqa: PLC0415 - only for a file
+
+    limit = parcels.LIMITS.get((operation.name, field.name))
+    if limit is None:
+        return _read(field, value)
+    asker = partial(ask, arguments.home)
+    wish = parcels.audience(asker, operation.name, values)
+    with opened(value[1:]) as file:
+        return parcels.carried(asker, file, value[1:], limit, wish)
+
+
 def _read(field: Parameter, value: Any) -> Any:
     """The JSON value a word stands for."""
     if field.kind == "json":
@@ -130,25 +157,30 @@ def read_document(word: str) -> Any:
     """The document a word stands for; ``@FILE`` reads a file, ``@-`` what comes in."""
     if not word.startswith("@"):
         return document_of(word.encode())
-    try:
-        with _opened(word[1:]) as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"{word[1:]} cannot be read: {why}.",
-            "Write @FILE with a file that is there. A text that begins with @ is "
-            "written as JSON, in double quotes.",
-        ) from error
+    with opened(word[1:]) as file:
+        data = file.read(FILE_BYTES_MAX + 1)
     if len(data) > FILE_BYTES_MAX:
         raise UsageError(f"{word[1:]} is larger than {FILE_BYTES_MAX} bytes.")
     return document_of(data)
 
 
-def _opened(name: str) -> IO[bytes]:
-    if name == "-":
-        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    return Path(name).open("rb")
+@contextmanager
+def opened(name: str) -> Iterator[IO[bytes]]:
+    """A file to be read, or standard input for ``-``; UsageError if it cannot be."""
+    try:
+        if name == "-":
+            file: IO[bytes] = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+        else:
+            file = Path(name).open("rb")  # noqa: SIM115 - closed below
+        with file:
+            yield file
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"{name} cannot be read: {why}.",
+            "Write @FILE with a file that is there. A text that begins with @ is "
+            "written as JSON, in double quotes.",
+        ) from error
 
 
 def _completion(field: Parameter) -> Any:

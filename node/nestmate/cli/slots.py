@@ -16,6 +16,7 @@ from nestmate.cli.documents import bytes_of, document_of
 from nestmate.cli.job import Job
 from nestmate.cli.line import PAUSE_SECONDS
 from nestmate.cli.materials import given_of, inputs_of
+from nestmate.cli.parcels import carried
 from nestmate.cli.shift import LOST, Lease, Shift
 from nestmate.client import Cord
 from nestmate.errors import NodeError, TimedOutError, UsageError
@@ -185,20 +186,30 @@ class Slot:
 
     def _finish(self, lease: Lease, job: Job) -> None:
         data = job.output(RESULT_BYTES_MAX)
-        if data is None:
-            self._fail(lease, f"the output is larger than {RESULT_BYTES_MAX} bytes")
-            return
-        result = document_of(data) if data else None
-        wish = {"task": lease.task, "result": result, "parts": not data}
+        wish: dict[str, object] = {"task": lease.task, "parts": data == b""}
         try:
+            wish["result"] = self._result(lease, job, data)
             self._shift.ask_patiently("claim.done", wish)
         except LOST as lost:
             self._shift.tell(what="lost", task=lease.task, why=str(lost))
-        except UsageError as refusal:  # as JSON it is larger than as bytes
+        except UsageError as refusal:  # there is no room for it
             self._fail(lease, str(refusal))
         else:
             self._failures = 0
             self._shift.tell(what="done", task=lease.task)
+
+    def _result(self, lease: Lease, job: Job, data: bytes | None) -> Any:
+        """What the command printed, or a reference to it that its issuer can follow."""
+        if data == b"":
+            return None
+        shift = self._shift
+
+        def ask(name: str, wish: Mapping[str, object]) -> dict[str, Any]:
+            lease.keep()
+            return shift.ask_patiently(name, wish)
+
+        given = {"agents": [lease.claim["issuer"]]}
+        return carried(ask, job.printed(), "", RESULT_BYTES_MAX, given)
 
     def _fail(self, lease: Lease, reason: str) -> None:
         """Say that it cannot be done here, and pause: others are to have their turn.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from nestmate.operations.agents import Agent, Pong
+from nestmate.operations.blobs import Blob, BlobPart, BlobRemoved, Blobs, BlobStored
 from nestmate.operations.claims import Claim, Claims
 from nestmate.operations.cursors import Cursor, Cursors, DeadLetters, Moved, Retrying
 from nestmate.operations.documents import (
@@ -334,6 +335,56 @@ class SchemaMethods:
     def check(self, space: str, prefix: str = "") -> SchemaFaults:
         """Which documents do not look as their schema says."""
 
+class BlobMethods:
+    """What is done to blobs."""
+
+    def put(
+        self,
+        data: Any = None,
+        *,
+        upload: int = 0,
+        offset: int = 0,
+        more: bool = False,
+        media: str = "",
+        spaces: Sequence[str] = (),
+        agents: Sequence[str] = (),
+        public: bool = False,
+    ) -> BlobStored:
+        """Keep bytes under their hash, 64 KiB at a time."""
+
+    def get(
+        self,
+        blob: str,
+        *,
+        offset: int = 0,
+        spaces: Sequence[str] = (),
+        agents: Sequence[str] = (),
+        timeout: float | str = 10.0,
+    ) -> BlobPart:
+        """Bytes of a blob, up to 64 KiB, fetched from others if need be."""
+
+    def ls(self) -> Blobs:
+        """The blobs that are here, whole or in part."""
+
+    def show(self, blob: str) -> Blob:
+        """One blob: how much of it is here, and who may have it."""
+
+    def share(
+        self,
+        blob: str,
+        *,
+        spaces: Sequence[str] = (),
+        agents: Sequence[str] = (),
+        public: bool = False,
+    ) -> Blob:
+        """Let more agents, or the members of more spaces, have a blob."""
+
+    def pin(self, blob: str, *, off: bool = False) -> Blob:
+        """Keep a blob whatever room others need, or no longer."""
+
+    def rm(self, blob: str) -> BlobRemoved:
+        """Have a blob here no longer."""
+
 class EventMethods:
     """What is done to events."""
 
@@ -396,6 +447,8 @@ class Methods:
 
     schema: SchemaMethods
 
+    blob: BlobMethods
+
     event: EventMethods
 
     def __init__(self) -> None: ...
@@ -434,6 +487,7 @@ class Methods:
         path: str,
         *,
         type: Literal["", "reg", "set", "ctr", "log", "list", "claim", "budget"] = "",
+        version: str = "",
     ) -> DocumentShown:
         """What stands at a path of a space, with its version."""
 

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from nestmate.operations.row import Operation
-from nestmate.operations.rows import agents, events, friends, peers, signals, spaces
+from nestmate.operations.rows import (
+    agents,
+    blobs,
+    events,
+    friends,
+    peers,
+    signals,
+    spaces,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *agents.ROWS,
@@ -17,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *peers.ROWS,
     *signals.ROWS,
     *spaces.ROWS,
+    *blobs.ROWS,
     *events.ROWS,
 )
 
