@@ -2,7 +2,7 @@
 
 libsodium is the only judge of a signature, because verifiers disagree on hostile
 ones. Entropy is handed in, never drawn. This is the only importer of nacl; it knows
-nothing of what is signed.
+nothing of what is signed or sealed.
 """
 
 from hashlib import blake2b
@@ -10,6 +10,11 @@ from typing import Final
 from unicodedata import normalize
 
 from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+    crypto_box_easy,
+    crypto_box_seal_open,
+    crypto_box_seed_keypair,
     crypto_pwhash_alg,
     crypto_pwhash_ALG_ARGON2ID13,
     crypto_pwhash_argon2id_MEMLIMIT_INTERACTIVE,
@@ -17,6 +22,8 @@ from nacl.bindings import (
     crypto_secretbox,
     crypto_secretbox_open,
     crypto_sign,
+    crypto_sign_ed25519_pk_to_curve25519,
+    crypto_sign_ed25519_sk_to_curve25519,
     crypto_sign_open,
     crypto_sign_seed_keypair,
 )
@@ -29,6 +36,10 @@ SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 SALT_BYTES: Final = 16
 NONCE_BYTES: Final = 24
+SECRET_BYTES: Final = 32
+TAG_BYTES: Final = 16
+SEALED_BOX_BYTES: Final = 32 + TAG_BYTES
+"""How much longer than its content a box sealed to a key is."""
 
 _SEALED: Final = b"nestmate sealed secret 1\n"
 
@@ -51,6 +62,20 @@ class SigningKey:
         """The 64 bytes of an Ed25519 signature (RFC 8032) over the message."""
         return crypto_sign(message, self._secret)[:SIGNATURE_BYTES]
 
+    def open_box(self, box: bytes) -> bytes:
+        """What was sealed to this key by ``seal_to``.
+
+        Raises RemoteError with NOT_ENTITLED if it was sealed to another, or is no box.
+        """
+        if len(box) < SEALED_BOX_BYTES:
+            raise RemoteError(Fault.BAD_FIELD, "box")
+        secret = crypto_sign_ed25519_sk_to_curve25519(self._secret)
+        public = crypto_sign_ed25519_pk_to_curve25519(self.public.raw)
+        try:
+            return crypto_box_seal_open(box, public, secret)
+        except CryptoError:
+            raise RemoteError(Fault.NOT_ENTITLED, "box") from None
+
 
 def verify(key: DeviceKey, message: bytes, signature: bytes) -> None:
     """Come back only if libsodium takes the signature.
@@ -63,6 +88,44 @@ def verify(key: DeviceKey, message: bytes, signature: bytes) -> None:
         crypto_sign_open(signature + message, key.raw)
     except BadSignatureError:
         raise RemoteError(Fault.BAD_SIGNATURE) from None
+
+
+def seal_to(key: DeviceKey, content: bytes, seed: bytes) -> bytes:
+    """A box that only the holder of a signing key opens, with ``open_box``.
+
+    It is libsodium's sealed box to the X25519 form of the key; ``seed`` is 32 fresh
+    random bytes. Raises RemoteError with BAD_FIELD for bytes that are no key.
+    """
+    if len(seed) != SEED_BYTES:
+        raise LocalError(f"a key seed takes {SEED_BYTES} bytes, not {len(seed)}")
+    try:
+        reader = crypto_sign_ed25519_pk_to_curve25519(key.raw)
+    except CryptoError:
+        raise RemoteError(Fault.BAD_FIELD, "key") from None
+    public, secret = crypto_box_seed_keypair(seed)
+    nonce = blake2b(public + reader, digest_size=NONCE_BYTES).digest()
+    return public + crypto_box_easy(content, nonce, reader, secret)
+
+
+def seal(secret: bytes, content: bytes, nonce: bytes, context: bytes) -> bytes:
+    """The nonce and the content as XChaCha20-Poly1305 seals it, bound to a context.
+
+    ``nonce`` is 24 fresh random bytes.
+    """
+    return nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(
+        content, context, nonce, secret
+    )
+
+
+def unseal(secret: bytes, sealed: bytes, context: bytes) -> bytes:
+    """What ``seal`` sealed; RemoteError with BAD_FIELD if a single bit differs."""
+    if len(sealed) < NONCE_BYTES + TAG_BYTES:
+        raise RemoteError(Fault.BAD_FIELD, "sealed")
+    nonce, box = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    try:
+        return crypto_aead_xchacha20poly1305_ietf_decrypt(box, context, nonce, secret)
+    except CryptoError:
+        raise RemoteError(Fault.BAD_FIELD, "sealed") from None
 
 
 def derive(seed: bytes, domain: str) -> bytes:

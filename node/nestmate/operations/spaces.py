@@ -133,6 +133,13 @@ class Space(Response, frozen=True):
     members: Annotated[int, Meta(description="Agents with a grant, founders too.")]
     ops: Annotated[int, Meta(description="Writes that count.")]
     void: Annotated[int, Meta(description="Writes that do not; see `space void`.")]
+    sealed: Annotated[
+        int,
+        Meta(
+            description="Writes that cannot be read here and are held for others; the "
+            "state does not tell of them."
+        ),
+    ]
     pending: Annotated[int, Meta(description="Writes that wait for what they follow.")]
     conflicts: Annotated[int, Meta(description="Documents in conflict.")]
     bytes: Annotated[int, Meta(description="What it takes up on this disk.")]

@@ -26,6 +26,7 @@ from nestmate_protocol.spaces.auth import (
     revoking,
     takes_over,
 )
+from nestmate_protocol.spaces.keyring import secret_of
 from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Lane, Mutation, Op, Type
 from nestmate_protocol.spaces.types.budget import SPEND
 
@@ -62,9 +63,15 @@ class History:
         return {op.id: op for op in self.ops}
 
 
-def history(seed: int, steps: int | None = None) -> History:
-    """The story that a seed tells, in so many steps; None draws one of STEPS."""
-    return _Story(seed, steps).told()
+def history(
+    seed: int, steps: int | None = None, secret: bytes | None = None
+) -> History:
+    """The story that a seed tells, in so many steps; None draws one of STEPS.
+
+    With a ``secret`` of 32 bytes the space is private and all of its authors have it;
+    what is sealed is told as they see it, and the bytes of the ops are sealed.
+    """
+    return _Story(seed, steps, secret).told()
 
 
 @dataclass
@@ -83,7 +90,7 @@ class _Known:
 class _Story:
     """One seed's authors at work; everybody knows all, and each does as it likes."""
 
-    def __init__(self, seed: int, steps: int | None) -> None:
+    def __init__(self, seed: int, steps: int | None, secret: bytes | None) -> None:
         self._dice = dice = Dice(seed).fork("history")
         self._seed = seed
         self._steps = dice.pick(STEPS) if steps is None else steps
@@ -98,9 +105,12 @@ class _Story:
         self._known = known = _Known()
         self._contents = _Contents(dice, known, self._authors)
         self._hlc = START_MS << COUNTER_BITS
-        self._note(founders[0].found(founders, dice.between(1, len(founders))))
+        threshold, private = dice.between(1, len(founders)), secret is not None
+        self._note(founders[0].found(founders, threshold, private=private))
         for author in self._authors:
             author.space = founders[0].space
+            if secret is not None:
+                author.secret = secret_of(author.space, secret)
 
     def _rotate(self, old: Scribe, new: Scribe) -> None:
         """Let one author be the rotated key of another."""

@@ -6,17 +6,32 @@ branch in a new life and a fork in the same one. This file knows no set of ops.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import count
 from typing import Final
 
 from nestmate_protocol.clocks import COUNTER_BITS
+from nestmate_protocol.codec import encode
 from nestmate_protocol.grants import ALL_RIGHTS, Grant, Rights
 from nestmate_protocol.ids import Address, DeviceKey, NetworkId, SpaceId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import INCARNATION_BYTES
 from nestmate_protocol.spaces.founding import SALT_BYTES, Genesis, found_space
-from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Op, Place, Type, sign_op
+from nestmate_protocol.spaces.keyring import Content, Secret, sealed
+from nestmate_protocol.spaces.ops import (
+    Dot,
+    Lane,
+    Mutation,
+    Op,
+    Place,
+    Type,
+    digest_of,
+    read_skeleton,
+    sign_op,
+    sign_sealed_op,
+    skeleton_of,
+)
 
 NETWORK: Final = NetworkId(b"\x06" * 32)
 START_MS: Final = 1_800_000_000_000
@@ -45,7 +60,8 @@ class Draft:
 class Scribe:
     """One key and its chains in one space; ``written`` are all its ops, first to last.
 
-    ``address`` is who it speaks for, ``life`` how often it was started.
+    ``address`` is who it speaks for, ``life`` how often it was started. With a
+    ``secret`` it seals what does not go into the auth lane.
     """
 
     def __init__(self, name: str) -> None:
@@ -56,6 +72,7 @@ class Scribe:
         self.written: list[Op] = []
         self.tips: dict[Lane, Op] = {}
         self.space = SpaceId(bytes(32))
+        self.secret: Secret | None = None
         self.hlc = START_MS << COUNTER_BITS
 
     def __repr__(self) -> str:
@@ -71,11 +88,17 @@ class Scribe:
         """The name of its present life."""
         return self.life.to_bytes(INCARNATION_BYTES)
 
-    def found(self, founders: "Sequence[Scribe]", threshold: int = 1) -> Op:
+    def found(
+        self,
+        founders: "Sequence[Scribe]",
+        threshold: int = 1,
+        *,
+        private: bool = False,
+    ) -> Op:
         """Begin a space, and tell the founders which."""
         keys = tuple((each.address, each.public) for each in founders)
         genesis = Genesis(
-            "garden", keys, threshold, private=False, salt=b"s" * SALT_BYTES
+            "garden", keys, threshold, private=private, salt=b"s" * SALT_BYTES
         )
         op = found_space(self.key, NETWORK, genesis, self.hlc, self.incarnation)
         self._keep(op)
@@ -103,9 +126,27 @@ class Scribe:
             expires_ms=draft.expires_ms,
         )
         values = draft.values or [None] * len(draft.mutations)
-        op = sign_op(self.key, NETWORK, place, draft.mutations, values)
+        if self.secret is None or lane is Lane.AUTH:
+            op = sign_op(self.key, NETWORK, place, draft.mutations, values)
+        else:
+            op = self._seal(self.secret, place, (draft.mutations, values))
         self._keep(op)
         return op
+
+    def _seal(self, secret: Secret, place: Place, content: Content) -> Op:
+        """A sealed op as one sees it who has the secret; its bytes are sealed."""
+        draws = count(place.hlc)
+
+        def entropy(size: int) -> bytes:
+            seed = self.public.raw + next(draws).to_bytes(16)
+            return sha256(seed + encode(len(self.written))).digest()[:size]
+
+        box, closed = sealed(secret, place, self.public, content, entropy)
+        op = sign_sealed_op(self.key, NETWORK, place, box, closed)
+        mutations, values = content
+        skeleton = skeleton_of(mutations, [digest_of(value) for value in values])
+        clear = read_skeleton(skeleton, place.lane)
+        return replace(op, mutations=clear, values=tuple(values))
 
     def grant_to(
         self, other: "Scribe", rights: Rights = ALL_RIGHTS, depth: int = 3

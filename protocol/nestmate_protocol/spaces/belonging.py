@@ -17,6 +17,7 @@ from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces import members
 from nestmate_protocol.spaces.catalogue import Catalogue, Listing
 from nestmate_protocol.spaces.copies import Copies, Copy
+from nestmate_protocol.spaces.epochs import Epochs
 from nestmate_protocol.spaces.founding import SALT_BYTES, Genesis, found_space
 from nestmate_protocol.spaces.invites import is_invite, read_invite
 from nestmate_protocol.spaces.ops import Lane
@@ -33,6 +34,8 @@ from nestmate_protocol.spaces.requests import (
     Standing,
 )
 
+_TAKING_PART = (Rights.READ, Rights.RELAY)
+
 
 class Belonging:
     """Which spaces this node takes part in.
@@ -47,12 +50,15 @@ class Belonging:
         pen: Pen,
         catalogue: Catalogue,
         copies: Copies,
+        epochs: Epochs,
+        *,
         company: Callable[[SpaceId, Moment], tuple[int, int]],
     ) -> None:
         self._log = log
         self._pen = pen
         self._catalogue = catalogue
         self._copies = copies
+        self._epochs = epochs
         self._company = company
         self._me = pen.key.public
 
@@ -80,6 +86,8 @@ class Belonging:
         listing = Listing(op.space, 0, Standing.MEMBER, body.name, body.private)
         copy = self._open(listing)
         self._copies.keep_own(copy, op, now)
+        if body.private:
+            self._epochs.begin(copy, now)
         return op.space
 
     def join(self, body: JoinSpace, now: Moment) -> tuple[SpaceId, list[Reach]]:
@@ -112,6 +120,7 @@ class Belonging:
         invite = read_invite(copy.listing.invite)
         bearer = SigningKey(invite.seed)
         copy.bearers = (bearer,)
+        copy.engine.use_keys(copy.bearers)
         mutation = members.taking_up(invite, self._log, self._me)
         op = self._pen.act(copy, [mutation], invite.dot, now, bearer)
         self._copies.keep_own(copy, op, now)
@@ -121,8 +130,9 @@ class Belonging:
         desk = copy.engine.rights
         if copy.listing.standing is not Standing.JOINING or desk.genesis is None:
             return False
-        if not desk.is_entitled(self._me, Rights.READ, now):
+        if not any(desk.is_entitled(self._me, right, now) for right in _TAKING_PART):
             return False
+        self._epochs.take_home(copy, now)
         genesis = desk.genesis
         listing = replace(
             copy.listing,
@@ -139,6 +149,7 @@ class Belonging:
         """Take part no longer: nobody is asked, and what was here goes."""
         listing = self._catalogue.find(body.space)
         self._copies.close(listing.space)
+        self._epochs.forget(listing.space)
         self._copies.put(self._catalogue.remove(listing.space))
         return Left(listing.space)
 
@@ -200,6 +211,7 @@ class Belonging:
             members=len(named | {address for address, _ in genesis.founders}),
             ops=sum(len(copy.summary(lane)) for lane in Lane),
             void=sum(1 for _ in engine.ops.quarantined()),
+            sealed=engine.views.sizes().sealed,
             pending=len(engine.missing()),
             bytes_kept=engine.ops.bytes_held(),
             conflicts=len(engine.views.conflicts()),

@@ -10,7 +10,7 @@ from typing import Final
 
 from nestmate_protocol.clocks import HybridClock, Moment
 from nestmate_protocol.effects import Save
-from nestmate_protocol.ids import DeviceKey, RecordId, SpaceId
+from nestmate_protocol.ids import RecordId, SpaceId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces import sweeping as sweep_kept
 from nestmate_protocol.spaces.catalogue import Listing, Write
@@ -22,6 +22,7 @@ from nestmate_protocol.spaces.engine.changes import (
 from nestmate_protocol.spaces.engine.rows import Reader
 from nestmate_protocol.spaces.engine.whole import Engine
 from nestmate_protocol.spaces.ops import Lane, Op
+from nestmate_protocol.spaces.requests import Standing
 from nestmate_protocol.spaces.summary import Leaves, Summary
 from nestmate_protocol.spaces.sweeping import Sweep
 
@@ -49,11 +50,12 @@ class Copy:
     bearers: tuple[SigningKey, ...]
 
     def __init__(
-        self, listing: Listing, reader: Reader, leaves: Leaves, me: DeviceKey
+        self, listing: Listing, reader: Reader, leaves: Leaves, key: SigningKey
     ) -> None:
         self.listing = listing
-        own = frozenset((me,))
-        self.engine = Engine(listing.space, reader, listing.prefix, own)
+        own = frozenset((key.public,))
+        space, prefix = listing.space, listing.prefix
+        self.engine = Engine(space, reader, prefix, own, keys=(key,))
         self.bearers = ()
         self._leaves = leaves
         self._summaries: dict[Lane, Summary] = {}
@@ -92,10 +94,10 @@ class Copy:
 
 
 class Copies:
-    """All copies, and what they wait to tell."""
+    """All copies, and what they wait to tell; ``key`` opens what is sealed to us."""
 
-    def __init__(self, reader: Reader, me: DeviceKey) -> None:
-        self._me = me
+    def __init__(self, reader: Reader, key: SigningKey) -> None:
+        self._key = key
         self.clock = HybridClock()
         self.now: Moment | None = None
         self._changes: dict[Copy, list[Change]] = {}
@@ -123,7 +125,7 @@ class Copies:
 
     def open(self, listing: Listing) -> Copy:
         """Take part in a space: its copy is read from disk as it is asked for."""
-        copy = Copy(listing, self._reader, self._leaves, self._me)
+        copy = Copy(listing, self._reader, self._leaves, self._key)
         self._copies[listing.space] = copy
         return copy
 
@@ -189,5 +191,5 @@ class Copies:
     def note(self, copy: Copy, changes: Sequence[Change], *, own: bool) -> None:
         """A copy has taken something in; ``own`` must be on disk before it is told."""
         self._touched[copy] = own or self._touched.get(copy, False)
-        if changes:
+        if changes or copy.listing.standing is Standing.JOINING:
             self._changes.setdefault(copy, []).extend(changes)

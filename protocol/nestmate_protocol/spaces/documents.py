@@ -5,12 +5,13 @@ written. What is read is what the ops held here come to. This file knows no peer
 nothing of who may join.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.grants import Rights
+from nestmate_protocol.keys import SECRET_BYTES
 from nestmate_protocol.limits import (
     EPHEMERAL_TTL_MS_MAX,
     MUTATIONS_PER_OP_MAX,
@@ -19,9 +20,11 @@ from nestmate_protocol.limits import (
 )
 from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.engine.changes import Verdict
+from nestmate_protocol.spaces.epochs import Epochs
 from nestmate_protocol.spaces.histories import Historian, reading
-from nestmate_protocol.spaces.ops import Dot, Mutation, Type, check_path
-from nestmate_protocol.spaces.pen import Pen
+from nestmate_protocol.spaces.keyring import Secret, secret_of
+from nestmate_protocol.spaces.ops import Dot, Mutation, Op, Type, check_path
+from nestmate_protocol.spaces.pen import Pen, Written
 from nestmate_protocol.spaces.reading import Reading
 from nestmate_protocol.spaces.refusals import ForbiddenError, MissingError
 from nestmate_protocol.spaces.requests import (
@@ -61,8 +64,9 @@ _WORDS = {Rights.WRITE: "write", Rights.RULE: "rule"}
 class Documents:
     """Reads and writes documents."""
 
-    def __init__(self, pen: Pen, copies: Copies) -> None:
+    def __init__(self, pen: Pen, copies: Copies, epochs: Epochs) -> None:
         self._pen = pen
+        self._epochs = epochs
         self._copies = copies
 
     def __repr__(self) -> str:
@@ -112,11 +116,17 @@ class Documents:
         )
         written = [mutation_for(change, draft) for change in body.changes]
         cap = self._cap_for(copy, [mutation for mutation, _ in written], now)
+        lasting_ms = 0
         if body.ephemeral_seconds:
-            expires_ms = now.wall_ms + _lasting_ms(body.ephemeral_seconds)
-            op = self._pen.say(copy, written, cap, now, expires_ms)
-        else:
-            op = self._pen.write(copy, written, cap, now, read)
+            lasting_ms = _lasting_ms(body.ephemeral_seconds)
+
+        def signed(secret: Secret | None) -> Op:
+            whole = Written(written, cap, secret)
+            if lasting_ms:
+                return self._pen.say(copy, whole, now, now.wall_ms + lasting_ms)
+            return self._pen.write(copy, whole, now, read)
+
+        op = self._sealed(copy, signed, now)
         if self._copies.keep_own(copy, op, now).verdict is not Verdict.NEW:
             raise LocalError(
                 "this write would not count",
@@ -124,6 +134,21 @@ class Documents:
             )
         dots = [op.dot(n) for n in range(len(written))]
         return Changed(copy.listing.space, op.id, version_of(dots))
+
+    def _sealed(
+        self, copy: Copy, signed: Callable[[Secret | None], Op], now: Moment
+    ) -> Op:
+        """An op signed with the secret it takes, if the space is a private one.
+
+        A new secret is made only for an op that can be: it is tried with another first.
+        """
+        if not copy.engine.is_private:
+            return signed(None)
+        secret = self._epochs.secret_for(copy, now)
+        if secret is None:
+            signed(secret_of(copy.listing.space, bytes(SECRET_BYTES)))
+            secret = self._epochs.renew(copy, now)
+        return signed(secret)
 
     def _cap_for(
         self, copy: Copy, mutations: Sequence[Mutation], now: Moment

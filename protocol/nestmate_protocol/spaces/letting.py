@@ -4,7 +4,7 @@ Everything here is an op of the auth lane, signed and taken in at once; whether 
 counts is for everybody to tell alike. This file knows no documents and no frames.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import LocalError
@@ -13,9 +13,10 @@ from nestmate_protocol.keys import SEED_BYTES, SigningKey
 from nestmate_protocol.spaces import members
 from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.engine.changes import Verdict
+from nestmate_protocol.spaces.epochs import Epochs, fitting
 from nestmate_protocol.spaces.invites import SpaceInvite
 from nestmate_protocol.spaces.members import Deed
-from nestmate_protocol.spaces.ops import Dot
+from nestmate_protocol.spaces.ops import Dot, Mutation
 from nestmate_protocol.spaces.pen import Pen
 from nestmate_protocol.spaces.ports import Agents
 from nestmate_protocol.spaces.requests import (
@@ -33,8 +34,11 @@ from nestmate_protocol.spaces.versions import version_of
 class Letting:
     """Grants, invites, revocations and endorsements of this agent."""
 
-    def __init__(self, pen: Pen, copies: Copies, agents: Agents, peer: PeerId) -> None:
+    def __init__(
+        self, pen: Pen, copies: Copies, epochs: Epochs, agents: Agents, peer: PeerId
+    ) -> None:
         self._pen = pen
+        self._epochs = epochs
         self._copies = copies
         self._agents = agents
         self._peer = peer
@@ -49,14 +53,17 @@ class Letting:
 
     def grant(self, copy: Copy, body: GrantRights, now: Moment) -> Changed:
         """Let an agent do something."""
-        return self._act(copy, members.grant_deed(copy, body, self._me, now), now)
+        deed = members.grant_deed(copy, body, self._me, now)
+        secrets = self._epochs.welcome(copy, body.keys, body.rights)
+        return self._act(copy, deed, now, secrets)
 
     def invite(self, copy: Copy, body: InviteToSpace, now: Moment) -> SpaceInvited:
         """Make a line that lets whoever holds it in."""
         seed = self._pen.entropy(SEED_BYTES)
         key = SigningKey(seed).public
         deed, grant = members.invite_deed(copy, body, key, self._me, now)
-        changed = self._act(copy, deed, now)
+        secrets = self._epochs.welcome(copy, [key], body.rights)
+        changed = self._act(copy, deed, now, secrets)
         listing = copy.listing
         invite = SpaceInvite(
             space=listing.space,
@@ -72,7 +79,9 @@ class Letting:
 
     def revoke(self, copy: Copy, body: RevokeGrant, now: Moment) -> Changed:
         """Take a grant back."""
-        return self._act(copy, members.revoke_deed(copy, body.grant, self._me), now)
+        deed = members.revoke_deed(copy, body.grant, self._me)
+        secret = self._epochs.farewell(copy, members.read_grant_name(body.grant), now)
+        return self._act(copy, deed, now, secret)
 
     def endorse(self, copy: Copy, body: EndorseOps, now: Moment) -> Changed:
         """Stand behind what other founders did."""
@@ -86,14 +95,22 @@ class Letting:
                     yield copy.listing.space, copy.listing.name, each.dot
                     break
 
-    def _act(self, copy: Copy, deed: Deed, now: Moment) -> Changed:
+    def _act(
+        self, copy: Copy, deed: Deed, now: Moment, secrets: Sequence[Mutation] = ()
+    ) -> Changed:
+        """Do it, in one op with the secrets that go with it unless they are many."""
         if copy.engine.rights.genesis is None:
             raise LocalError(
                 "this space has not been fetched from anybody yet",
                 "wait until a member is connected: `nestmate space show`",
             )
-        op = self._pen.act(copy, [deed.mutation], deed.cap, now)
+        if not copy.engine.readers.may_hand_under(deed.cap):
+            secrets = ()
+        first, *more = fitting([deed.mutation, *secrets])
+        op = self._pen.act(copy, first, deed.cap, now)
         verdict = self._copies.keep_own(copy, op, now).verdict
         if verdict is not Verdict.NEW:
             raise LocalError(f"this would not count: the op is {verdict.value}")
+        for part in more:
+            self._copies.keep_own(copy, self._pen.act(copy, part, deed.cap, now), now)
         return Changed(copy.listing.space, op.id, version_of([op.dot(0)]))

@@ -212,7 +212,7 @@ def sign_sealed_op(
 def skeleton_of(
     mutations: Sequence[Mutation], digests: Sequence[bytes | None]
 ) -> bytes:
-    """What is put into the box of a sealed op, with the digests of what travels."""
+    """What is put into the box of a sealed op, with the digests of clear values."""
     return encode([_row_of(m, d) for m, d in zip(mutations, digests, strict=True)])
 
 
@@ -295,6 +295,11 @@ def read_skeleton(skeleton: bytes, lane: Lane) -> tuple[Mutation, ...]:
         if (mutation.type >= Type.GRANT) is not auth:
             raise RemoteError(Fault.BAD_FIELD, "lane")
     return mutations
+
+
+def box_in(skeleton: bytes) -> bytes:
+    """The box that a sealed skeleton holds; RemoteError for what is none."""
+    return _read_box(skeleton)[0]
 
 
 def without_values(op: Op, dropped: Iterable[int]) -> bytes:

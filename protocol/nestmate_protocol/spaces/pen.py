@@ -1,8 +1,9 @@
 """The pen: signs ops of our own, each after the last one of its chain.
 
 An op goes on from the tip with the highest number, so that one incarnation writes one
-line; the timestamp is later than that of everything it goes on from. This file knows
-neither what is written nor whether it may be.
+line; the timestamp is later than that of everything it goes on from. What is written to
+a private space is sealed with the secret that comes along. This file knows neither what
+is written nor whether it may be.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from nestmate_protocol.clocks import HybridClock, Moment, Timestamp
 from nestmate_protocol.ids import NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces.copies import Copy
+from nestmate_protocol.spaces.keyring import Secret, sealed
 from nestmate_protocol.spaces.ops import (
     Dot,
     Lane,
@@ -19,10 +21,21 @@ from nestmate_protocol.spaces.ops import (
     Op,
     Place,
     sign_op,
+    sign_sealed_op,
 )
 from nestmate_protocol.spaces.types import Entry
 
-Written = tuple[Mutation, bytes | None]
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an op is to say: mutations with their values, under which cap.
+
+    ``secret`` is what to seal it with, None in a space that is not private.
+    """
+
+    content: Sequence[tuple[Mutation, bytes | None]]
+    cap: Dot | None
+    secret: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +62,34 @@ class Pen:
         return sign_op(key, self.network, place, mutations, [None] * len(mutations))
 
     def write(
-        self,
-        copy: Copy,
-        written: Sequence[Written],
-        cap: Dot | None,
-        now: Moment,
-        read: Sequence[Entry] = (),
+        self, copy: Copy, written: Written, now: Moment, read: Sequence[Entry] = ()
     ) -> Op:
         """An op of the data lane, later than all entries that were ``read``."""
         for entry in read:
             self.clock.witness(Timestamp.from_int(entry.hlc), now)
-        place = self._place(copy, self.key, Lane.DATA, cap, now)
+        place = self._place(copy, self.key, Lane.DATA, written.cap, now)
         return self._sign(place, written)
 
-    def say(
-        self,
-        copy: Copy,
-        written: Sequence[Written],
-        cap: Dot | None,
-        now: Moment,
-        expires_ms: int,
-    ) -> Op:
+    def say(self, copy: Copy, written: Written, now: Moment, expires_ms: int) -> Op:
         """An op of the ephemeral lane, which is in no chain and ends by itself."""
         hlc = self.clock.tick(now).to_int()
-        written = [(replace(each, superseded=()), value) for each, value in written]
+        bare = [
+            (replace(each, superseded=()), value) for each, value in written.content
+        ]
         place = Place(
-            *(copy.listing.space, Lane.EPHEMERAL, 0, None, hlc, cap),
+            *(copy.listing.space, Lane.EPHEMERAL, 0, None, hlc, written.cap),
             *(self.incarnation, expires_ms),
         )
-        return self._sign(place, written)
+        return self._sign(place, replace(written, content=bare))
 
-    def _sign(self, place: Place, written: Sequence[Written]) -> Op:
-        mutations = [mutation for mutation, _ in written]
-        values = [value for _, value in written]
-        return sign_op(self.key, self.network, place, mutations, values)
+    def _sign(self, place: Place, written: Written) -> Op:
+        mutations = [mutation for mutation, _ in written.content]
+        values = [value for _, value in written.content]
+        if written.secret is None:
+            return sign_op(self.key, self.network, place, mutations, values)
+        author, content = self.key.public, (mutations, values)
+        box, closed = sealed(written.secret, place, author, content, self.entropy)
+        return sign_sealed_op(self.key, self.network, place, box, closed)
 
     def _place(
         self, copy: Copy, key: SigningKey, lane: Lane, cap: Dot | None, now: Moment

@@ -12,7 +12,7 @@ from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import DeviceKey, NetworkId, RecordId, SpaceId
 from nestmate_protocol.keys import SigningKey
-from nestmate_protocol.spaces.copies import Copies
+from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.engine.changes import (
     Admission,
     Change,
@@ -84,7 +84,7 @@ class Held:
         missing: list[RecordId] = []
         faults: list[Fault] = []
         told: list[Change] = []
-        for op in self._opened(ops, faults, sealed=copy.listing.private):
+        for op in self._opened(copy, ops, faults):
             admission, changes = copy.admit(op, now)
             told += changes
             _sort(op, admission, new, missing, faults)
@@ -99,19 +99,32 @@ class Held:
         )
 
     def _opened(
-        self, ops: Sequence[bytes], faults: list[Fault], *, sealed: bool
+        self, copy: Copy, ops: Sequence[bytes], faults: list[Fault]
     ) -> list[Op]:
-        """The ops in one go, or one by one where not all of them are any."""
+        """The ops in one go, or one by one where not all of them are any.
+
+        As long as the first op of the space is not here they may be sealed or not.
+        """
+        genesis = copy.engine.rights.genesis
+        sealed = genesis is not None and genesis.private
         try:
             return open_ops(ops, self._network, sealed=sealed)
         except RemoteError:
             opened: list[Op] = []
         for data in ops:
             try:
-                opened.append(open_op(data, self._network, sealed=sealed))
+                opened.append(self._open(data, sealed=sealed, sure=genesis is not None))
             except RemoteError as error:
                 faults.append(error.fault)
         return opened
+
+    def _open(self, data: bytes, *, sealed: bool, sure: bool) -> Op:
+        try:
+            return open_op(data, self._network, sealed=sealed)
+        except RemoteError:
+            if sure:
+                raise
+            return open_op(data, self._network, sealed=not sealed)
 
     def _witness(self, op: Op, now: Moment) -> None:
         """What is written after this will look later than this."""

@@ -52,7 +52,8 @@ class Standing(StrEnum):
 class SpaceView:
     """One space. ``ops`` are those that count here, ``void`` those that do not.
 
-    ``state`` is its hash: equal here and elsewhere when both hold the same ops.
+    ``state`` is its hash: equal here and elsewhere when both hold the same ops and can
+    read the same; ``sealed`` are those that cannot be read here.
     ``peers`` are members connected now, ``synced_ms`` when one was last found to hold
     the same.
     """
@@ -66,6 +67,7 @@ class SpaceView:
     members: int = 0
     ops: int = 0
     void: int = 0
+    sealed: int = 0
     pending: int = 0
     bytes_kept: int = 0
     conflicts: int = 0

@@ -7,7 +7,7 @@ of our own is in it, before anybody hears of it. Which agent is at which peer it
 through the port ``Agents``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from nestmate_protocol.clocks import Moment, patience_ms
@@ -22,11 +22,12 @@ from nestmate_protocol.spaces.belonging import Belonging
 from nestmate_protocol.spaces.catalogue import Catalogue, Listing
 from nestmate_protocol.spaces.comparing import Comparisons
 from nestmate_protocol.spaces.conflicts import settlements
-from nestmate_protocol.spaces.copies import Copies
+from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.desk import Answered, Desk
 from nestmate_protocol.spaces.documents import Documents
-from nestmate_protocol.spaces.engine.changes import Granted, Ungranted
+from nestmate_protocol.spaces.engine.changes import Change, Granted, Ungranted
 from nestmate_protocol.spaces.engine.rows import Reader
+from nestmate_protocol.spaces.epochs import Epochs
 from nestmate_protocol.spaces.letting import Letting
 from nestmate_protocol.spaces.members import names_in
 from nestmate_protocol.spaces.outcomes import Outcome
@@ -75,15 +76,21 @@ class Spaces:
         self._me = me
         self._agents = agents
         self._catalogue = Catalogue()
-        self._copies = copies = Copies(reader, me.key.public)
+        self._copies = copies = Copies(reader, me.key)
         held = Held(copies, me.key, me.network)
         self._sessions = Sessions(me.peer, me.network, held, entropy)
-        self._seeking = Seeking(me.peer, me.network, self._is_alone)
+        company = self._sessions.company
+        self._seeking = Seeking(
+            me.peer, me.network, lambda space: not company.members(space)
+        )
         self._comparisons = Comparisons(self._sessions.company.compared)
         pen = Pen(me.key, me.network, me.incarnation, copies.clock, entropy)
-        self._belonging = Belonging(me.log, pen, self._catalogue, copies, self._company)
-        self._letting = Letting(pen, copies, agents, me.peer)
-        documents = Documents(pen, copies)
+        self._epochs = epochs = Epochs(pen, copies)
+        self._belonging = Belonging(
+            me.log, pen, self._catalogue, copies, epochs, company=self._company
+        )
+        self._letting = Letting(pen, copies, epochs, agents, me.peer)
+        documents = Documents(pen, copies, epochs)
         self._desk = Desk(documents, self._belonging, self._letting)
         used = copies.sweep.last
         self._catalogue.restore(reader.scan(listings_kept.PREFIX), used)
@@ -104,6 +111,7 @@ class Spaces:
             self._seeking.add(copy.listing.space, now)
             if copy.listing.invite:
                 self._belonging.take_up(copy, now)
+            self._epochs.tend(copy, now)
         return self._settle(now)
 
     def ask(self, request: int, body: SpacesRequest, now: Moment) -> list[Outcome]:
@@ -162,12 +170,13 @@ class Spaces:
         """Do whatever is due."""
         self._copies.now = now
         self._copies.wake(now)
+        self._epochs.wake(now)
         outcomes = _effects(self._sessions.wake(now))
         return [*outcomes, *self._seeking.wake(now), *self._settle(now)]
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
-        parts = (self._sessions, self._seeking, self._comparisons)
+        parts = (self._sessions, self._seeking, self._comparisons, self._epochs)
         times = [part.next_wakeup() for part in parts]
         now = self._copies.now
         if now is not None:
@@ -186,19 +195,27 @@ class Spaces:
     def _settle(self, now: Moment) -> list[Outcome]:
         """Bring on disk, tell, and pass on whatever has changed."""
         outcomes: list[Outcome] = []
-        for copy, changes in self._copies.changed():
-            names = names_in(copy)
-            outcomes += notices(copy, changes, names)
-            outcomes += settlements(copy, changes, self._me.key.public, now)
-            if any(isinstance(each, Granted | Ungranted) for each in changes):
-                self._sessions.rights_changed(copy.listing.space, now)
-            if self._belonging.arrived(copy, now):
-                listing = copy.listing
-                details = {"space": listing.space.text, "name": listing.name}
-                outcomes.append(Notify("space.joined", details=details))
+        while changed := self._copies.changed():
+            for copy, changes in changed:
+                outcomes += self._told(copy, changes, now)
         for space, ops in self._copies.written():
             outcomes += _effects(self._sessions.told(space, ops, now))
         return [*self._copies.collect(), *outcomes, *self._comparisons.answers(now)]
+
+    def _told(
+        self, copy: Copy, changes: Sequence[Change], now: Moment
+    ) -> list[Outcome]:
+        """What the changes in one copy are worth; more may come of them."""
+        outcomes: list[Outcome] = [*notices(copy, changes, names_in(copy))]
+        outcomes += settlements(copy, changes, self._me.key.public, now)
+        if any(isinstance(each, Granted | Ungranted) for each in changes):
+            self._sessions.rights_changed(copy.listing.space, now)
+        if self._belonging.arrived(copy, now):
+            listing = copy.listing
+            details = {"space": listing.space.text, "name": listing.name}
+            outcomes.append(Notify("space.joined", details=details))
+        self._epochs.tend(copy, now)
+        return outcomes
 
     def _carry(self, answered: Answered, now: Moment) -> list[Outcome]:
         """What a request means for sync."""
@@ -244,9 +261,6 @@ class Spaces:
         agreed_ms = self._sessions.company.agreed_ms(space)
         synced_ms = 0 if agreed_ms is None else now.wall_ms - now.mono_ms + agreed_ms
         return len(self._sessions.company.members(space)), synced_ms
-
-    def _is_alone(self, space: SpaceId) -> bool:
-        return not self.members(space)
 
 
 def _effects(told: Iterable[Effect | Offered]) -> list[Outcome]:

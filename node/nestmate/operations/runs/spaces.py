@@ -236,6 +236,7 @@ def _show(view: core.SpaceView) -> Space:
         members=view.members,
         ops=view.ops,
         void=view.void,
+        sealed=view.sealed,
         pending=view.pending,
         conflicts=view.conflicts,
         bytes=view.bytes_kept,

@@ -21,7 +21,7 @@ from nestmate_protocol.limits import (
     SWEPT_OPS_PER_STEP,
 )
 from nestmate_protocol.spaces.engine import stored
-from nestmate_protocol.spaces.engine.chains import Branch, Chain
+from nestmate_protocol.spaces.engine.chains import SEALED, Branch, Chain
 from nestmate_protocol.spaces.engine.changes import Changed, Telling
 from nestmate_protocol.spaces.engine.ledger import Ledger
 from nestmate_protocol.spaces.engine.offers import VOID
@@ -101,8 +101,10 @@ class Attic:
         chains, rows = self._ledger.chains, self._rows
         size = 0
         for link in list(chains.links(chain, branch.number, end)):
-            raw = rows.get(stored.AT + link.id) or b""
-            size += max(0, len(stored.unpack(raw).wire) if raw else 0)
+            held = self._ledger.find(link.id)
+            size += 0 if held is None else len(held.wire)
+            if held is not None and link.flags & SEALED:
+                self._ledger.vault.forget(link.id, held)
             rows.delete(stored.AT + link.id)
             chains.drop(chain, branch.number, link.seq)
             self._ledger.forks.forget(chain, link)
@@ -130,9 +132,9 @@ class Attic:
         """Drop the values of an op that were replaced long enough ago."""
         if held.lane != Lane.DATA or held.hlc >= before:
             return
-        mutations, values = held.parts()
+        mutations, values = self._ledger.vault.parts(held)[0], held.travelling()[1]
         kept = list(values)
-        for n, mutation in enumerate(mutations):
+        for n, mutation in enumerate(mutations):  # none if it cannot be read here
             if kept[n] is None or mutation.type not in _REPLACED:
                 continue
             key, dot = object_key(mutation.path, mutation.type), op + bytes((n,))
@@ -148,16 +150,17 @@ class Attic:
     def fill(self, op: Op) -> None:
         """Take values that are live here and were not brought before."""
         held = self._ledger.find(op.id.raw)
-        if held is None or len(held.wire) >= len(op.data) or op.mutations is None:
+        clear = self._ledger.vault.opened(op)
+        if held is None or len(held.wire) >= len(op.data) or clear.mutations is None:
             return
-        ours = held.parts()[1]
+        ours = held.travelling()[1]
         lacking = [
             n
             for n, value in enumerate(op.values)
             if value is not None and ours[n] is None
         ]
         by = Writer(op.id.raw, held.author, held.incarnation, held.seq, held.hlc)
-        live = [n for n in lacking if self._is_live(op, n)]
+        live = [n for n in lacking if self._is_live(clear, n)]
         if not live:
             return
         both = [op.values[n] if n in live else each for n, each in enumerate(ours)]
@@ -165,10 +168,10 @@ class Attic:
         wire = held.with_values(both)
         self._rows.put(stored.AT + op.id.raw, head[: stored.HEAD_BYTES] + wire)
         for n in live:
-            mutation = op.mutations[n]
+            mutation = clear.mutations[n]
             key = object_key(mutation.path, mutation.type)
             self._ledger.live.put(
-                key, op.dot(n), pack_entry(by, mutation, op.values[n])
+                key, op.dot(n), pack_entry(by, mutation, clear.values[n])
             )
             changed = Changed(mutation.path, mutation.type, op.dot(n))
             self._telling.changes.append(changed)

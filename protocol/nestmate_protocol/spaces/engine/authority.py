@@ -43,6 +43,7 @@ class Authority:
         self._cuts: dict[bytes, list[Cut]] = {}
         self._naming: dict[bytes, list[Cut]] = {}
         self._endorsers: dict[bytes, set[bytes]] = {}
+        self.handed: dict[bytes, list[Deed]] = {}
 
     def __repr__(self) -> str:
         return f"<Authority {len(self.deeds)} deeds, {len(self.holdings)} holdings>"
@@ -139,6 +140,8 @@ class Authority:
             for head in cut.heads:
                 self._naming.setdefault(head, []).append(cut)
             again += self._holding_of(cut)
+        for name, _ in deed.handed:
+            self.handed.setdefault(name, []).append(deed)
         if deed.free and not deed.cap and self.is_founder(deed.author):
             for op in deed.endorsed:
                 self._endorsers.setdefault(op, set()).add(deed.author)

@@ -15,6 +15,7 @@ from nestmate_protocol.spaces.auth import (
     is_leave,
     revocation_in,
 )
+from nestmate_protocol.spaces.keyring import handing_in
 from nestmate_protocol.spaces.ops import Lane, Mutation, Type
 
 HLC_MAX: Final = 2**64 - 1
@@ -35,6 +36,7 @@ class Deed:
 
     ``cap`` is empty for a founder's own right. ``free`` says that founders need not
     agree on it; ``covered``, that every mutation is one its author may make.
+    ``handed`` are names of secrets, each with the keys that it was handed to.
     """
 
     id: bytes
@@ -46,6 +48,7 @@ class Deed:
     endorsed: tuple[bytes, ...] = ()
     types: tuple[Type, ...] = ()
     well_formed: set[int] = field(default_factory=set)
+    handed: tuple[tuple[bytes, frozenset[bytes]], ...] = ()
     free: bool = False
     leaves: bool = False
     covered: bool = False
@@ -138,6 +141,7 @@ def read_deed(deed: Deed, mutations: Sequence[Mutation]) -> None:
         grant = grant_in(mutation)
         revocation = revocation_in(mutation)
         endorsed = endorsed_in(mutation)
+        handed = handing_in(mutation)
         if grant is not None:
             deed.grants[deed.id + bytes((n,))] = grant
         elif revocation is not None:
@@ -147,6 +151,8 @@ def read_deed(deed: Deed, mutations: Sequence[Mutation]) -> None:
             deed.endorsed += tuple([op.raw for op in endorsed])
         elif is_leave(mutation):
             deed.leaves = True
+        elif handed is not None:
+            deed.handed += ((handed.name, frozenset(handed.boxes)),)
         else:
             continue
         deed.well_formed.add(n)

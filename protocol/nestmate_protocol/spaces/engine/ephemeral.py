@@ -2,11 +2,13 @@
 
 Such ops are in no chain: each stands alone, makes way for a later one, and goes when it
 is due, or when its author may not write any more. They are few and kept in memory, with
-the rows that bring them back after a restart. This file knows no data lane.
+the rows that bring them back after a restart. In a private space none makes way before
+it is due, because a relay could not tell; of too many by one author the oldest go. This
+file knows no data lane.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
@@ -16,7 +18,9 @@ from nestmate_protocol.limits import EPHEMERAL_PER_AUTHOR_MAX
 from nestmate_protocol.spaces.engine import stored
 from nestmate_protocol.spaces.engine.changes import Changed, Offer, Telling
 from nestmate_protocol.spaces.engine.rows import Rows
-from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Op, Type
+from nestmate_protocol.spaces.engine.vault import Vault
+from nestmate_protocol.spaces.keyring import Content
+from nestmate_protocol.spaces.ops import Dot, Lane, Op, Type
 from nestmate_protocol.spaces.types import Entry
 
 Key = tuple[str, Type]
@@ -36,12 +40,18 @@ class Word:
     expires_ms: int
     entries: tuple[tuple[Key, Entry], ...]
 
+    @property
+    def age(self) -> tuple[int, bytes]:
+        """Where it stands among the words of its author, the oldest first."""
+        return self.hlc, self.id
+
 
 class Ephemeral:
     """The ephemeral lane of one space."""
 
-    def __init__(self, rows: Rows, telling: Telling) -> None:
+    def __init__(self, rows: Rows, telling: Telling, vault: Vault) -> None:
         self._rows = rows
+        self._vault = vault
         self._telling = telling
         self._words: dict[bytes, Word] = {}
         self._of_author: dict[bytes, int] = {}
@@ -78,12 +88,15 @@ class Ephemeral:
         if op.place.expires_ms <= now_ms:
             return Fault.EXPIRED
         word = _word(op)
+        full = self._of_author.get(word.author, 0) >= EPHEMERAL_PER_AUTHOR_MAX
+        if self._vault.is_private:
+            late = not full or self._oldest(word.author).age < word.age
+            return None if late else Fault.OVER_LIMIT
         if word.entries and not any(self._is_later(*each) for each in word.entries):
             return Fault.EXPIRED
         said = [
             key for key, _ in word.entries if word.author in self._last.get(key, {})
         ]
-        full = self._of_author.get(word.author, 0) >= EPHEMERAL_PER_AUTHOR_MAX
         return Fault.OVER_LIMIT if full and len(said) < len(word.entries) else None
 
     def keep(self, op: Op) -> None:
@@ -92,6 +105,9 @@ class Ephemeral:
         author, incarnation = op.author.raw, place.incarnation
         head = stored.head(place.lane, 0, 0, place.hlc, author, incarnation)
         word = _word(op)
+        full = self._of_author.get(author, 0) >= EPHEMERAL_PER_AUTHOR_MAX
+        if full and self._vault.is_private:
+            self.drop(self._oldest(author))
         due = place.expires_ms.to_bytes(8) + op.id.raw
         self._rows.put(stored.AT + word.id, head + op.data)
         self._rows.put(_OFFERED + place.hlc.to_bytes(8) + word.id, b"")
@@ -107,8 +123,7 @@ class Ephemeral:
             if raw is None:
                 continue
             held = stored.unpack(raw)
-            mutations, values = held.parts()
-            entries = _entries(row[9:], held, mutations, values)
+            entries = _entries(row[9:], held, self._vault.covered_parts(held, cap))
             due_ms = int.from_bytes(row[1:9])
             self._take(Word(row[9:], held.author, cap, held.hlc, due_ms, entries))
 
@@ -131,6 +146,19 @@ class Ephemeral:
         self._rows.delete(_DUE + word.expires_ms.to_bytes(8) + word.id)
         self._telling.offers.append(Offer(Lane.EPHEMERAL, due_key(word), entered=False))
 
+    def reread(self) -> None:
+        """Read words again that said nothing, because they were sealed."""
+        for word in self.words:
+            raw = None if word.entries else self._rows.get(stored.AT + word.id)
+            if raw is None:
+                continue
+            held = stored.unpack(raw)
+            content = self._vault.covered_parts(held, word.cap)
+            entries = _entries(word.id, held, content)
+            self._words[word.id] = read = replace(word, entries=entries)
+            for (path, kind), entry in self._say(read):
+                self._telling.changes.append(Changed(path, kind, entry.dot))
+
     def wake(self, now_ms: int) -> None:
         """Forget what is due."""
         while self._due and self._due[0][0] <= now_ms:
@@ -143,6 +171,9 @@ class Ephemeral:
         self._words[word.id] = word
         self._of_author[word.author] = self._of_author.get(word.author, 0) + 1
         heappush(self._due, (word.expires_ms, word.id))
+        return self._say(word)
+
+    def _say(self, word: Word) -> list[tuple[Key, Entry]]:
         said: list[tuple[Key, Entry]] = []
         outdone: set[bytes] = set()
         for key, entry in word.entries:
@@ -158,9 +189,16 @@ class Ephemeral:
         return said
 
     def _drop_if_outdone(self, word: Word) -> None:
+        if self._vault.is_private:
+            return
         last = (self._last[key].get(word.author) for key, _ in word.entries)
         if not any(each is not None and each[1] == word.id for each in last):
             self.drop(word)
+
+    def _oldest(self, author: bytes) -> Word:
+        """The oldest word of an author who has some."""
+        words = (word for word in self._words.values() if word.author == author)
+        return min(words, key=lambda word: word.age)
 
     def _is_later(self, key: Key, entry: Entry) -> bool:
         last = self._last.get(key, {}).get(entry.author.raw)
@@ -175,16 +213,14 @@ def due_key(word: Word) -> bytes:
 def _word(op: Op) -> Word:
     place = op.place
     held = stored.Stored(2, 0, 0, place.hlc, op.author.raw, place.incarnation, b"")
-    entries = _entries(op.id.raw, held, op.mutations or (), op.values)
+    content = ((), ()) if op.mutations is None else (op.mutations, op.values)
+    entries = _entries(op.id.raw, held, content)
     cap = place.cap or b""
     return Word(op.id.raw, op.author.raw, cap, place.hlc, place.expires_ms, entries)
 
 
 def _entries(
-    op: bytes,
-    held: stored.Stored,
-    mutations: Iterable[Mutation],
-    values: Iterable[bytes | None],
+    op: bytes, held: stored.Stored, content: Content
 ) -> tuple[tuple[Key, Entry], ...]:
     return tuple(
         (
@@ -202,5 +238,5 @@ def _entries(
                 superseded=mutation.superseded,
             ),
         )
-        for n, (mutation, value) in enumerate(zip(mutations, values, strict=True))
+        for n, (mutation, value) in enumerate(zip(*content, strict=True))
     )

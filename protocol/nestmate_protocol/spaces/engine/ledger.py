@@ -5,11 +5,14 @@ whether thousands of others count. This file knows the order in which the rooms 
 be told; each of them knows its own rule.
 """
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId, SpaceId
+from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces.engine import stored
 from nestmate_protocol.spaces.engine.authority import Authority
 from nestmate_protocol.spaces.engine.chains import (
@@ -31,7 +34,7 @@ from nestmate_protocol.spaces.engine.deeds import Cut, Deed, Holding, Spot, read
 from nestmate_protocol.spaces.engine.ephemeral import Ephemeral
 from nestmate_protocol.spaces.engine.forks import Forks
 from nestmate_protocol.spaces.engine.live import Live
-from nestmate_protocol.spaces.engine.objects import Content, Lost, Objects
+from nestmate_protocol.spaces.engine.objects import Lost, Objects
 from nestmate_protocol.spaces.engine.offers import Offers
 from nestmate_protocol.spaces.engine.packing import (
     Writer,
@@ -40,24 +43,32 @@ from nestmate_protocol.spaces.engine.packing import (
 )
 from nestmate_protocol.spaces.engine.rows import ASIDE, Rows
 from nestmate_protocol.spaces.engine.standing import Flip, Standing
+from nestmate_protocol.spaces.engine.vault import Vault
 from nestmate_protocol.spaces.founding import read_genesis
+from nestmate_protocol.spaces.keyring import Content
 from nestmate_protocol.spaces.ops import NO_SPACE, Lane, Op, Place
-from nestmate_protocol.spaces.types.rules import right_for, well_formed
 
 
 class Ledger:
     """All ops of one space that are in chains, and what they come to."""
 
-    def __init__(self, space: SpaceId, rows: Rows, telling: Telling) -> None:
+    def __init__(
+        self,
+        space: SpaceId,
+        rows: Rows,
+        telling: Telling,
+        keys: Iterable[SigningKey] = (),
+    ) -> None:
         self._rows = rows
         self._telling = telling
         self.chains = Chains(rows)
         self.authority = Authority(self.locate)
+        self.vault = Vault(space, rows, self.authority, keys)
         self.offers = Offers(rows, self.chains, self.authority, telling)
         self.standing = Standing(self.chains, self.authority, self.offers, telling)
         self.live = Live(rows, telling)
         self.objects = Objects(rows, self.live, telling, self._find)
-        self.ephemeral = Ephemeral(rows, telling)
+        self.ephemeral = Ephemeral(rows, telling, self.vault)
         self.forks = Forks(rows, self.chains, telling)
         self.is_readable = True
         self._restore(space)
@@ -91,7 +102,11 @@ class Ledger:
         spot = Spot(place.lane, op.author.raw, 0, 0)
         passes = self.authority.passes(place.cap or b"", spot, place.hlc, op.id.raw)
         fault: Fault | None = Fault.NOT_ENTITLED
-        if passes and self._flags(op):
+        op = self.vault.opened(op)
+        flags = self.vault.flags(op)
+        if not flags & COVERED:
+            op = replace(op, mutations=None)
+        if passes and (flags or self.vault.is_private):
             fault = self.ephemeral.refuses(op, now_ms)
         if fault is not None:
             return Admission(Verdict.REFUSED, fault=fault)
@@ -100,10 +115,13 @@ class Ledger:
 
     def keep(self, op: Op, chain: Chain, branch: Branch, now_ms: int) -> bool:
         """Put an op at the end of a branch; whether it is offered to others."""
+        op = self.vault.opened(op)
         place, raw, author = op.place, op.id.raw, op.author.raw
         seq, hlc, cap = place.seq, place.hlc, place.cap or b""
         incarnation, mutations = place.incarnation, op.mutations or ()
-        flags = self._flags(op)
+        flags = self.vault.flags(op)
+        if flags & SEALED:
+            self.vault.put(op)
         touched = pack_touched(mutations) if flags & COVERED and place.lane else b""
         link = Link(seq, raw, hlc, flags, cap, incarnation, touched)
         head = stored.head(place.lane, branch.number, seq, hlc, author, incarnation)
@@ -132,30 +150,8 @@ class Ledger:
             self._review([*again, *self._cut_by(cuts)], now_ms)
         if not place.lane:
             self._settle_named(self.authority.deeds[raw], now_ms)
+            self._unseal(self.vault.learn(mutations))
         return branch.offered > seq
-
-    def _flags(self, op: Op) -> int:
-        """Whether every mutation is one that its type and its author's grant allow."""
-        mutations, cap = op.mutations, op.place.cap
-        if mutations is None:
-            return SEALED
-        if op.place.lane is Lane.AUTH:
-            return COVERED
-        if cap is None:
-            return COVERED if all(map(well_formed, mutations)) else 0
-        holding = self.authority.holdings.get(cap)
-        if holding is None:
-            return 0
-        everywhere, covers = int(holding.rights_everywhere), holding.grant.covers
-        for mutation in mutations:
-            if not well_formed(mutation):
-                return 0
-            right = right_for(mutation)
-            if not int(right) & everywhere and not covers(
-                right, mutation.path, mutation.type
-            ):
-                return 0
-        return COVERED
 
     # --- the auth lane
 
@@ -195,7 +191,7 @@ class Ledger:
                 self.ephemeral.drop(word)
         if not flips:
             return
-        self._tell(flips)
+        self._telling.changes += _fates_of(flips)
         data = [f for f in flips if f.chain.lane and f.link.flags & COVERED]
         gone = {flip.link.id for flip in data if not flip.passes}
         lost: list[Lost] = []
@@ -206,20 +202,12 @@ class Ledger:
             if flip.passes:
                 found = self.find(flip.link.id)
                 if found is not None:
-                    self.objects.add_again(_writer(flip), found.parts())
+                    self.objects.add_again(_writer(flip), self.vault.parts(found))
         self.objects.revive(lost)
 
     def _take_back(self, flip: Flip, gone: set[bytes]) -> list[Lost]:
         lost = self.objects.remove(_writer(flip), touched_of(flip.link.touched))
         return [each for each in lost if each[1][:-1] not in gone]
-
-    def _tell(self, flips: list[Flip]) -> None:
-        tell = self._telling.changes.append
-        for chain, group in groupby(flips, key=attrgetter("chain")):
-            author, lane = DeviceKey(chain.author), Lane(chain.lane)
-            for flip in group:
-                kind = Restored if flip.passes else Voided
-                tell(kind(RecordId(flip.link.id), author, lane))
 
     def _find(self, op: bytes) -> tuple[Writer, Content] | None:
         """What an op of the data lane wrote, if it counts."""
@@ -233,7 +221,43 @@ class Ledger:
         if not self.standing.passes(chain, found.branch, link):
             return None
         by = Writer(op, found.author, found.incarnation, found.seq, found.hlc)
-        return by, found.parts()
+        return by, self.vault.parts(found)
+
+    # --- what can be read from now on
+
+    def use_keys(self, keys: Iterable[SigningKey]) -> None:
+        """Open what is sealed to these keys as well."""
+        self.vault.keyring.use(keys)
+        names: list[bytes] = []
+        for deed in self.authority.deeds.values():
+            handed = {key for _, keys_ in deed.handed for key in keys_}
+            held = self.find(deed.id) if self.vault.keyring.opens(handed) else None
+            if held is not None:
+                names += self.vault.learn(held.parts()[0])
+        self._unseal(names)
+
+    def _unseal(self, names: Iterable[bytes]) -> None:
+        """Read what waited for these secrets, and let it count if it does."""
+        for name in names:
+            for raw in self.vault.take(name):
+                found = self.find(raw)
+                if found is not None:
+                    self._reopen(raw, found)
+            self.ephemeral.reread()
+
+    def _reopen(self, raw: bytes, found: stored.Stored) -> None:
+        chain = self.chains.chain(found.lane, found.author)
+        branch = chain.branches[found.branch]
+        link = self.chains.link(chain, (found.branch, found.seq))
+        if link is None:
+            return
+        content = self.vault.covered_parts(found, link.cap)
+        covered = COVERED if content[0] else 0
+        link = link._replace(flags=covered, touched=pack_touched(content[0]))
+        self.chains.put(chain, branch, link)
+        if covered and self.standing.passes(chain, branch.number, link):
+            by = Writer(raw, found.author, found.incarnation, found.seq, found.hlc)
+            self.objects.add_again(by, content)
 
     # --- restart
 
@@ -262,12 +286,14 @@ class Ledger:
             self._restore_deed(deed)
             ready += waiting.pop(deed.id, [])
         self._judge_all()
+        self._unseal(self.vault.restore())
         self.ephemeral.restore()
 
     def _restore_deed(self, deed: Deed) -> None:
         held = self.find(deed.id)
         mutations = held.parts()[0] if held else ()
         read_deed(deed, mutations)
+        self.vault.learn(mutations)
         self.authority.add(deed)
         for cut in deed.cuts:
             self._note_heads(cut)
@@ -285,6 +311,14 @@ class Ledger:
             self.standing.judge_first(holding)
             for deed in under.get(holding.dot, ()):
                 deed.passing = authority.passes(deed.cap, deed.spot, deed.hlc, deed.id)
+
+
+def _fates_of(flips: list[Flip]) -> Iterator[Restored | Voided]:
+    for chain, group in groupby(flips, key=attrgetter("chain")):
+        author, lane = DeviceKey(chain.author), Lane(chain.lane)
+        for flip in group:
+            kind = Restored if flip.passes else Voided
+            yield kind(RecordId(flip.link.id), author, lane)
 
 
 def _writer(flip: Flip) -> Writer:

@@ -7,7 +7,7 @@ What is live is what ``spaces/types`` says of all entries that count; the tests 
 two together. This file knows no rights: it is told what counts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from nestmate_protocol.spaces.engine.changes import (
@@ -27,11 +27,9 @@ from nestmate_protocol.spaces.engine.packing import (
     unpack_entry,
 )
 from nestmate_protocol.spaces.engine.rows import Rows
-from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Mutation, Type
+from nestmate_protocol.spaces.keyring import Content
+from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Type
 from nestmate_protocol.spaces.types import counter
-
-Content = tuple[Sequence[Mutation], Sequence[bytes | None]]
-"""Mutations and their values."""
 
 Find = Callable[[bytes], tuple[Writer, Content] | None]
 """What an op that counts wrote; None if it does not count or is not here."""

@@ -65,11 +65,11 @@ class Opbook:
         return self._standing(chain, chain.branches[spot.branch], link)
 
     def voided(self) -> Iterator[Standing]:
-        """The held ops that do not count, offered or not."""
+        """The held ops that do not count, offered or not, and can be read."""
         for lane in (Lane.AUTH, Lane.DATA):
             for chain, branch, link in self._links(lane):
                 standing = self._standing(chain, branch, link)
-                if not standing.valid:
+                if not standing.valid and not standing.sealed:
                     yield standing
 
     def quarantined(self) -> Iterator[Standing]:
@@ -107,7 +107,10 @@ class Opbook:
     ) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
         """The mutations of a held op and their values; nothing if it is not here."""
         found = self._ledger.find(op.raw)
-        return ((), ()) if found is None else found.parts()
+        if found is None:
+            return (), ()
+        mutations, values = self._ledger.vault.parts(found)
+        return tuple(mutations), tuple(values)
 
     def is_ancestor(self, one: RecordId, other: RecordId) -> bool:
         """Whether ``one`` is ``other``, or comes before it in its author's chain."""

@@ -22,6 +22,7 @@ Keys begin with the prefix of the space, then one letter:
 - ``v`` path, type, author, incarnation, seq, dot -> a write of that writer
 - ``q`` since, lane, author, branch -> nothing; a branch that ends in quarantine
 - ``n`` lane, seq, op id -> bytes of an op, while rows are made anew
+- ``u`` name of a secret, op id -> nothing; an op that cannot be read without it
 - ``m`` -> version and counts
 """
 

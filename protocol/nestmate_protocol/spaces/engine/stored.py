@@ -43,18 +43,24 @@ class Stored(NamedTuple):
             case _:
                 return self.wire
 
-    def parts(self) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
-        """Its mutations and their values."""
+    def travelling(self) -> tuple[bytes, tuple[bytes | None, ...]]:
+        """Its skeleton and its values as they travel, sealed in a private space."""
         quickly = quick.read_wire(self.wire)
         if quickly is not None:
-            _, skeleton, values = quickly
-            return read_skeleton(skeleton, Lane(self.lane)), tuple(values)
+            return quickly[1], tuple(quickly[2])
         match decode(self.wire, OP_BYTES_MAX):
             case [bytes(), bytes() as skeleton, list() as found]:
                 kept = tuple(v if isinstance(v, bytes) else None for v in found)
-                return read_skeleton(skeleton, Lane(self.lane)), kept
+                return skeleton, kept
             case _:
-                return (), ()
+                return b"", ()
+
+    def parts(self) -> tuple[tuple[Mutation, ...], tuple[bytes | None, ...]]:
+        """Its mutations and their values, if it is not sealed."""
+        skeleton, values = self.travelling()
+        if not skeleton:
+            return (), ()
+        return read_skeleton(skeleton, Lane(self.lane)), values
 
 
 head = _HEAD.pack

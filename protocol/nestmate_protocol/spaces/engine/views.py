@@ -25,10 +25,14 @@ Key = tuple[str, Type]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is held: offered ops by lane, void ones not offered, waiting bytes."""
+    """How much is held: offered ops by lane, void ones not offered, and sealed ones.
+
+    ``sealed`` are those of the data lane that cannot be read here.
+    """
 
     offered: tuple[int, int, int]
     quarantined: int
+    sealed: int = 0
 
 
 class Views:
@@ -77,7 +81,7 @@ class Views:
     def value(self, dot: Dot) -> bytes | None:
         """The value of a mutation, None if it has none, or it was dropped."""
         found = self._ledger.find(op_of(dot).raw)
-        values = () if found is None else found.parts()[1]
+        values = () if found is None else self._ledger.vault.parts(found)[1]
         return values[dot[-1]] if dot[-1] < len(values) else None
 
     def _entry(self, dot: bytes, raw: bytes) -> Entry:
@@ -87,7 +91,11 @@ class Views:
         return entry
 
     def state_hash(self) -> bytes:
-        """SHA-256 over what is live, the same for all who hold the same offered set."""
+        """SHA-256 over what is live, the same for all who hold the same offered set.
+
+        In a private space that is so for those who can read the same: what is sealed
+        here is not told apart, and so a relay's is over the auth lane alone.
+        """
         total = sha256()
         auth = [
             (kind, deed.id + bytes((n,)))
@@ -105,4 +113,5 @@ class Views:
         """How much is held."""
         words = len(self._ledger.ephemeral)
         auth, data = self._ledger.offers.counts
-        return Sizes((auth, data, words), self._ledger.offers.quarantined)
+        offers, sealed = self._ledger.offers, self._ledger.vault.count
+        return Sizes((auth, data, words), offers.quarantined, sealed)

@@ -6,11 +6,13 @@ changed. Nothing here reads a clock or a disk: moments and the reader come from 
 """
 
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 from nestmate_protocol.clocks import COUNTER_BITS, Moment
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId, SpaceId
+from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import (
     AUTHOR_BYTES_MAX,
     PARKED_BYTES_MAX,
@@ -23,6 +25,7 @@ from nestmate_protocol.spaces.engine.chains import Branch, Chain
 from nestmate_protocol.spaces.engine.changes import Admission, News, Telling, Verdict
 from nestmate_protocol.spaces.engine.ledger import Ledger
 from nestmate_protocol.spaces.engine.opbook import Opbook
+from nestmate_protocol.spaces.engine.readers import Readers
 from nestmate_protocol.spaces.engine.rights import RightsDesk
 from nestmate_protocol.spaces.engine.rows import Reader, Rows, Write
 from nestmate_protocol.spaces.engine.views import Views
@@ -46,7 +49,8 @@ class Engine:
     """The state of one space, kept up op by op and restored from its rows.
 
     ``views`` answers what is in it, ``ops`` which ops are held and how they stand,
-    ``rights`` who may do what.
+    ``rights`` who may do what. In a private space ``readers`` says who is to have its
+    secrets and ``keyring`` has those that are known here.
     """
 
     def __init__(
@@ -56,17 +60,19 @@ class Engine:
         prefix: bytes,
         own: frozenset[DeviceKey] = frozenset(),
         *,
+        keys: Iterable[SigningKey] = (),
         patient: bool = False,
     ) -> None:
         """``prefix`` begins every key of this space; ``own`` ops are never dropped.
 
-        A ``patient`` one lets any number of ops wait for others.
+        ``keys`` open what is sealed to them. A ``patient`` one lets any number of ops
+        wait for others.
         """
         self.space = space
         self._raw = space.raw
         self._rows = rows = Rows(reader, prefix)
         self._telling = Telling()
-        self._ledger = Ledger(space, rows, self._telling)
+        self._ledger = Ledger(space, rows, self._telling, keys)
         kept = frozenset(key.raw for key in own)
         self._attic = Attic(rows, self._ledger, self._telling, kept)
         self._pending = Pending(sys.maxsize if patient else PENDING_BYTES_MAX)
@@ -74,6 +80,8 @@ class Engine:
         self.views = Views(rows, self._ledger)
         self.ops = Opbook(rows, self._ledger)
         self.rights = RightsDesk(self._ledger, self.ops)
+        self.readers = Readers(self._ledger.authority)
+        self.keyring = self._ledger.vault.keyring
 
     def __repr__(self) -> str:
         return f"<Engine {self.space.short} {self._ledger!r}>"
@@ -82,6 +90,15 @@ class Engine:
     def is_readable(self) -> bool:
         """Whether the rows on disk can be read; if not, they must be made anew."""
         return self._ledger.is_readable
+
+    @property
+    def is_private(self) -> bool:
+        """Whether what is written is sealed."""
+        return self._ledger.vault.is_private
+
+    def use_keys(self, keys: Iterable[SigningKey]) -> None:
+        """Open what is sealed to these keys as well."""
+        self._ledger.use_keys(keys)
 
     # --- what comes in
 
@@ -156,6 +173,8 @@ class Engine:
             except RemoteError as error:
                 return Admission(Verdict.REFUSED, fault=error.fault)
         elif self._raw not in {place.space.raw, raw}:
+            return Admission(Verdict.REFUSED, fault=Fault.BAD_FIELD)
+        if not self._ledger.vault.is_of_kind(op):
             return Admission(Verdict.REFUSED, fault=Fault.BAD_FIELD)
         cap, author = place.cap or b"", op.author.raw
         if not authority.admits(op):
