@@ -1,10 +1,13 @@
 """Ops: what is signed comes back as it was, and no other bytes are taken."""
 
+from dataclasses import replace
+
 import pytest
 
 from nestmate_protocol.errors import Fault, LocalError, RemoteError
-from nestmate_protocol.ids import NetworkId, RecordId, SpaceId
+from nestmate_protocol.ids import Address, NetworkId, RecordId, SpaceId
 from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.spaces.founding import Genesis, found_space, read_genesis
 from nestmate_protocol.spaces.ops import (
     Lane,
     Mutation,
@@ -21,6 +24,7 @@ from nestmate_protocol.spaces.ops import (
 KEY = SigningKey(b"\x11" * 32)
 NETWORK = NetworkId(b"\x06" * 32)
 SPACE = SpaceId(b"\x51" * 32)
+ANN = Address(b"\x21" * 32)
 BEFORE = RecordId(b"\x52" * 32)
 
 
@@ -91,3 +95,17 @@ def test_an_op_of_another_network_is_refused():
     with pytest.raises(RemoteError) as refused:
         open_op(op.data, NetworkId(b"\x07" * 32))
     assert refused.value.fault is Fault.BAD_SIGNATURE
+
+
+def test_a_space_begins_with_a_genesis_and_nothing_beside_it():
+    genesis = Genesis("garden", ((ANN, KEY.public),), 1, private=False, salt=bytes(16))
+    first = found_space(KEY, NETWORK, genesis, 7 << 16, b"\x31" * 16)
+    assert read_genesis(first) == genesis
+    [mutation] = first.mutations
+    for other in (
+        replace(mutation, action=1),
+        replace(mutation, superseded=(dot_of(BEFORE, 0),)),
+    ):
+        bent = sign_op(KEY, NETWORK, first.place, [other], [None])
+        with pytest.raises(RemoteError):
+            read_genesis(bent)

@@ -63,7 +63,7 @@ def leaving() -> Mutation:
 
 def grant_in(mutation: Mutation) -> Grant | None:
     """The grant a mutation makes."""
-    if mutation.type is not Type.GRANT or not _is_plain(mutation):
+    if mutation.type is not Type.GRANT or not is_plain(mutation):
         return None
     try:
         return read_grant(mutation.arg)
@@ -73,7 +73,7 @@ def grant_in(mutation: Mutation) -> Grant | None:
 
 def revocation_in(mutation: Mutation) -> Revocation | None:
     """The revocation a mutation is."""
-    if mutation.type is not Type.REVOKE or not _is_plain(mutation):
+    if mutation.type is not Type.REVOKE or not is_plain(mutation):
         return None
     match mutation.arg:
         case [bytes(dot), list(rows)] if len(dot) == DOT_BYTES:
@@ -85,7 +85,7 @@ def revocation_in(mutation: Mutation) -> Revocation | None:
 
 def endorsed_in(mutation: Mutation) -> tuple[RecordId, ...] | None:
     """The ops a mutation endorses."""
-    if mutation.type is not Type.ENDORSE or not _is_plain(mutation):
+    if mutation.type is not Type.ENDORSE or not is_plain(mutation):
         return None
     match mutation.arg:
         case list(rows) if rows:
@@ -96,7 +96,7 @@ def endorsed_in(mutation: Mutation) -> tuple[RecordId, ...] | None:
 
 def is_leave(mutation: Mutation) -> bool:
     """Whether it says that its author goes."""
-    plain = mutation.type is Type.LEAVE and _is_plain(mutation)
+    plain = mutation.type is Type.LEAVE and is_plain(mutation)
     return plain and mutation.arg is None
 
 
@@ -114,7 +114,7 @@ def _mutation(kind: Type, arg: Encodable) -> Mutation:
     return Mutation(kind, 0, "", arg=decode(encode(arg)))
 
 
-def _is_plain(mutation: Mutation) -> bool:
+def is_plain(mutation: Mutation) -> bool:
     """Whether it is its arg and nothing else."""
     return mutation.action == 0 and not mutation.digest and not mutation.superseded
 

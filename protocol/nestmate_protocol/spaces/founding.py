@@ -11,6 +11,7 @@ from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import Address, DeviceKey, NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import FOUNDERS_MAX, NAME_CHARS_MAX
+from nestmate_protocol.spaces.auth import is_plain
 from nestmate_protocol.spaces.ops import (
     NO_SPACE,
     Lane,
@@ -69,6 +70,7 @@ def read_genesis(op: Op) -> Genesis:
         or (place.lane, place.seq) != (Lane.AUTH, 0)
         or place.cap is not None
         or op.mutations is None
+        or not all(map(is_plain, op.mutations))
         or [mutation.type for mutation in op.mutations] != [Type.GENESIS]
     ):
         raise RemoteError(Fault.BAD_FIELD, "no first op of a space")

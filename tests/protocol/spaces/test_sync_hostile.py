@@ -132,6 +132,7 @@ def test_a_proof_is_for_a_space_that_was_named_and_counts_once():
     assert refused(stranger, stranger.proof()) is Fault.NOT_ENTITLED
     stranger.say(stranger.hello(SPACE))
     assert refused(stranger, stranger.proof(space=SpaceId(b"\x33" * 32)))
+    assert refused(stranger, Proof(1, stranger.proof().tag, ())) is Fault.BAD_FIELD
     stranger.say(stranger.proof())
     assert refused(stranger, stranger.proof()) is Fault.NOT_ENTITLED
     assert refused(stranger, stranger.hello(SPACE)) is Fault.REPLAYED

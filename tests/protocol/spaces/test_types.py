@@ -126,6 +126,8 @@ def test_nobody_takes_back_the_bid_of_another(pen):
         (Type.BUDGET, 0, None, [1, None, []]),
         (Type.BUDGET, 0, None, [0, DIGEST, []]),
         (Type.BUDGET, 0, None, [1, DIGEST, [b"dot"]]),
+        (Type.BUDGET, 0, None, [1, b"", []]),
+        (Type.BUDGET, 2, None, [1, b"", []]),
         (Type.BUDGET, 2, None, [1, DIGEST, []]),
         (Type.BUDGET, 3, None, [1, DIGEST, []]),
     ],

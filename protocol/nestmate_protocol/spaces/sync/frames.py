@@ -231,6 +231,8 @@ def _about_a_space(code: int, fields: Fields) -> SpacesFrame:
     if code == _PROOF:
         tag = fields.octets(2, TAG_BYTES, TAG_BYTES)
         rows = fields.rows(3, PROOFS_PER_SPACE_MAX)
+        if not rows:
+            raise RemoteError(Fault.BAD_FIELD, "no proofs")
         return Proof(number, tag, tuple(_proof(each) for each in rows))
     if code == _ASK:
         ops = fields.identifiers(2, RecordId, ASKED_PER_FRAME_MAX)

@@ -83,7 +83,9 @@ def movement_of(arg: Value) -> Movement | None:
         case [int(amount), bytes() | None as to, list(rows)]:
             cited = tuple(Dot(row) for row in rows if type(row) is bytes)
             whole = len(cited) == len(rows) <= CREDITS_CITED_MAX
-            if not is_amount(amount) or not whole or (to and len(to) != ID_BYTES):
+            if not is_amount(amount) or not whole:
+                return None
+            if to is not None and len(to) != ID_BYTES:
                 return None
             if any(len(dot) != DOT_BYTES for dot in cited):
                 return None
