@@ -115,6 +115,10 @@ const KINDS = {
   testimony: [[1, id], [2, integer(0)], [3, optional(many(64, lesson))]],
   fetch: [[1, id], [2, id]],
   result: [[1, id], [2, id], [3, integer(0, 3)], [4, bulk], [6, optional(text(256))]],
+  vote: [
+    [1, id], [2, id], [3, generation], [4, generation], [5, optional(id)],
+    [6, optional(generation)], [7, optional(id)]
+  ],
   invite: [
     [1, id], [2, id], [3, optional(many(16, text(256)))], [4, octets(16)],
     [5, integer(1, 1000)], [6, integer(0, 2 ** 53)], [7, optional(many(16, text(64)))],

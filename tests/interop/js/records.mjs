@@ -14,7 +14,7 @@ await sodium.ready
 export const NO_NETWORK = new Uint8Array(32)
 export const LOG_KINDS = ['inception', 'rotate', 'device', 'retire']
 export const KINDS = [...LOG_KINDS, 'card', 'presence', 'invite', 'op', 'signal', 'deposit',
-  'claim', 'lease', 'beat', 'done', 'receipt', 'release', 'cancel', 'testimony',
+  'claim', 'lease', 'beat', 'done', 'receipt', 'release', 'cancel', 'testimony', 'vote',
   'fetch', 'result']
 const RECORD_BYTES_MAX = 16 * 1024
 const SIGNAL_BYTES_MAX = 2 * 1024

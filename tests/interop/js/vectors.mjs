@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 
 import { parseEDN } from 'cbor-edn'
 
-import { Refused, decode, hex, joined, same, unhex } from './cbor.mjs'
+import { Refused, decode, encode, hex, joined, same, unhex } from './cbor.mjs'
 import {
   derived, hostSeed, openCard, openLog, openPresence, recoverySeed, rotationSeed
 } from './identity.mjs'
@@ -14,6 +14,8 @@ import {
 } from './records.mjs'
 import { contradict, openHearsay } from './hearsay.mjs'
 import { Names, skillKey } from './names.mjs'
+import { isWellFormed, openOp } from './ops.mjs'
+import { comesTo } from './space.mjs'
 import { checkSync } from './sync.mjs'
 import { bytesOf, peerText, textOf } from './texts.mjs'
 
@@ -79,6 +81,28 @@ async function checkRecord ({ inputs, hex: text, id }) {
   const again = signRecord(unhex(inputs.seed), inputs.kind, network, fields)
   must(same(again.data, data), 'the same inputs give other bytes')
   return `${data.length} bytes`
+}
+
+// What travels beside the header of an op, and what it says.
+async function checkOp ({ inputs, hex: header, id }) {
+  const [data, network] = [unhex(inputs.op), unhex(inputs.network)]
+  const op = await openOp(data, network)
+  must(hex(op.id) === id, `id ${hex(op.id)}`)
+  const values = inputs.values.map(value => value === null ? null : unhex(value))
+  const again = encode([unhex(header), unhex(inputs.skeleton), values])
+  must(same(again, data), 'header, skeleton and values give other bytes')
+  must(op.mutations.every(isWellFormed), 'a mutation that is not well formed')
+  return `${op.mutations.length} mutations`
+}
+
+// All golden ops are of one space, and all that is in them counts.
+async function checkSpace (vectors) {
+  const ops = []
+  for (const { inputs } of vectors) ops.push(await openOp(unhex(inputs.op), unhex(inputs.network)))
+  const first = ops.find(op => op.space.every(each => each === 0))
+  const found = await comesTo(first, ops)
+  must(found.valid.length === ops.length, 'an op that does not count')
+  return `state hash ${found.hash.slice(0, 16)}…`
 }
 
 // Every bit of every byte: whatever was changed, it is no record any more.
@@ -180,8 +204,10 @@ await attempt('sync', () => checkSync(sync))
 for (const [name, vector] of Object.entries(records)) {
   await attempt(name, () => checkRecord(vector))
   await attempt(`${name}, changed`, () => checkMutants(vector))
+  if (vector.inputs.op) await attempt(`${name}, all of it`, () => checkOp(vector))
 }
 await attempt('identity logs', () => checkLogs(records))
 await attempt('cards and presence', () => checkIdentity(records))
 await attempt('keys of a phrase', () => checkDerivation(records))
+await attempt('a space', () => checkSpace(Object.values(records).filter(each => each.inputs.op)))
 await attempt('examples in the pages', checkExamples)
