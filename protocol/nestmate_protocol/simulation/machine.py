@@ -6,6 +6,7 @@ fast or too slow, the wall clock stands wrong, and the monotonic one starts anyw
 each boot. This file knows nothing of what is stored or timed.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
 from nestmate_protocol.clocks import Moment
@@ -24,6 +25,7 @@ class Disk:
     def __init__(self) -> None:
         self._durable: dict[bytes, bytes] = {}
         self._now: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
         self._pending: list[Batch] = []
         self.lost_batches = 0
 
@@ -35,14 +37,19 @@ class Disk:
         self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """All pairs under a prefix in key order, optionally from ``start`` on."""
-        keys = sorted(key for key in self._now if key.startswith(prefix))
+        low = bisect_left(self._keys, prefix)
+        high = bisect_left(self._keys, prefix + b"\xff" * 64)
+        if start is not None and reverse:
+            high = min(high, bisect_right(self._keys, start))
+        elif start is not None:
+            low = max(low, bisect_left(self._keys, start))
+        keys = self._keys[low:high]
         for key in reversed(keys) if reverse else keys:
-            if start is None or (key <= start if reverse else key >= start):
-                yield key, self._now[key]
+            yield key, self._now[key]
 
     def write(self, writes: Batch, *, durable: bool) -> None:
         """Apply one batch; a durable one takes every batch before it along."""
-        _apply(self._now, writes)
+        self._show(writes)
         self._pending.append(writes)
         if durable:
             for batch in self._pending:
@@ -57,6 +64,15 @@ class Disk:
             _apply(self._durable, batch)
         self._pending.clear()
         self._now = dict(self._durable)
+        self._keys = sorted(self._now)
+
+    def _show(self, writes: Batch) -> None:
+        for key, value in writes:
+            if value is not None and key not in self._now:
+                insort(self._keys, key)
+            elif value is None and key in self._now:
+                del self._keys[bisect_left(self._keys, key)]
+            _apply(self._now, ((key, value),))
 
 
 def _apply(pairs: dict[bytes, bytes], batch: Batch) -> None:

@@ -24,6 +24,7 @@ class Scenario:
     twice; ``hostile`` how many nodes mean harm besides the honest
     ones, and with ``bans`` enough strikes shut one of those out; ``drift_ppm`` and
     ``offset_ms`` are how far clocks may be off; ``sync_ms_max`` how slow a disk is;
+    ``writes`` is how often something is written to a space they share;
     ``dht_failures`` the share of look-ups and announcements that come to nothing.
     """
 
@@ -40,6 +41,7 @@ class Scenario:
     offset_ms: int = 0
     sync_ms_max: int = 2
     dht_failures: float = 0.0
+    writes: int = 0
     swarm: bool = False
 
     @property
@@ -108,6 +110,17 @@ SCENARIOS = {
             rates=Rates(hangup_seconds=20),
         ),
         Scenario(
+            "spaces",
+            "agents share a space; nodes die and lose their tail, the net is cut",
+            tasks=1,
+            weather=Weather(latency_ms_max=100, loss=0.02, breaks=0.002),
+            rates=Rates(
+                crash_seconds=10, cut_seconds=20, hangup_seconds=20, pause_seconds=30
+            ),
+            sync_ms_max=20,
+            writes=80,
+        ),
+        Scenario(
             "swarm",
             "each seed draws which of all faults exist, and how strong they are",
             swarm=True,
@@ -168,4 +181,5 @@ def _swarm(scenario: Scenario, dice: Dice) -> Scenario:
         offset_ms=dice.pick([0, 1_000, 200_000, DAY_MS]),
         sync_ms_max=dice.pick([0, 2, 50, 400]),
         dht_failures=share(0.8),
+        writes=dice.pick([0, 0, 20]),
     )

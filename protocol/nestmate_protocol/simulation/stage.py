@@ -39,6 +39,7 @@ from nestmate_protocol.simulation.checkers import (
 )
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.faults import Faults
+from nestmate_protocol.simulation.garden import Garden, Plot
 from nestmate_protocol.simulation.growth import crowded
 from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.machine import SkewedClock
@@ -142,6 +143,7 @@ class Stage:
         settings = Settings()
         self._honest = [cast.honest(settings) for _ in range(nodes)]
         self._honest_names = {node.name: None for node in self._honest}
+        self._garden = self._fenced() if self._plan.writes else None
         self._others = [cast.hostile(settings) for _ in range(self._plan.hostile)]
 
     def play(self) -> Report:
@@ -159,6 +161,8 @@ class Stage:
                 self._loot.quiet = True
                 self._faults.end()
                 self._look_around()
+                if self._garden is not None:
+                    self._garden.look()
                 world.run(LIVENESS_SECONDS_MAX * 1_000, lambda: self._settled)
                 self._judge()
         return self._report()
@@ -217,6 +221,8 @@ class Stage:
             agent_dice = world.dice.fork(f"worker {node.number}")
             worker = Worker(Line(world, node), self._ledger, agent_dice, skills)
             world.after(dice.below(3_000), worker.begin)
+        if self._garden is not None:
+            world.after(dice.below(3_000), self._garden.begin)
         for number in range(plan.tasks):
             agent_dice = world.dice.fork(f"depositor {number}")
             node = dice.pick(self._honest)
@@ -229,6 +235,16 @@ class Stage:
             body = _entrusted(body, addresses, fork)
             depositor = Depositor(line, self._ledger, agent_dice, body)
             world.after(dice.below(plan.seconds * 900), depositor.begin)
+
+    def _fenced(self) -> Garden:
+        """A space that all honest agents are to share."""
+        world, plots = self._world, []
+        for node in self._honest:
+            identity = self._cast.identity(node.number)
+            address, key = identity.log.address, identity.device.public
+            plots.append(Plot(Line(world, node), address, key))
+        dice, over_ms = world.dice.fork("garden"), self._plan.seconds * 900
+        return Garden(world, plots, dice, self._plan.writes, over_ms)
 
     # --- what hostile nodes and the ledger see
 
@@ -253,6 +269,7 @@ class Stage:
             all(pair in self._ledger.friends for pair in self._pairs_left())
             and len(promised(stories)) >= self._tasks_left()
             and not unfinished(stories, self._register, gone)
+            and (self._garden is None or self._garden.settled)
         )
         self._world.after(WATCH_MS, self._look_around)
 
@@ -310,6 +327,8 @@ class Stage:
             else:
                 self._introduce(world.nodes[host], world.nodes[guest])
         world.run(ANSWER_MS)
+        if self._garden is not None:
+            self._garden.judge()
         if ledger.nothing_breaks:
             for node in self._honest:
                 told = partial(_is_honest_list, ledger.stories, complain, node)
