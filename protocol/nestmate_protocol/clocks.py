@@ -75,6 +75,10 @@ class HybridClock:
             raise RemoteError(Fault.FROM_THE_FUTURE, "timestamp")
         self._last = max(self._last, seen)
 
+    def follow(self, seen: Timestamp) -> None:
+        """What comes next is later than this, which was checked when it came in."""
+        self._last = max(self._last, seen)
+
     def _advance(self, candidate: Timestamp) -> Timestamp:
         if candidate <= self._last:
             candidate = Timestamp(self._last.wall_ms, self._last.counter + 1)

@@ -169,6 +169,19 @@ class ShowsBeforeItSaves(Core):
         return sorted(effects, key=lambda effect: isinstance(effect, Save))
 
 
+class AcksBeforeItSyncs(Core):
+    """Says that a write of a space is durable while the disk may still lose it."""
+
+    def handle(self, item, now):
+        return [
+            Save(effect.writes, durable=False)
+            if isinstance(effect, Save)
+            and any(k[:2] == b"o/" for k, _ in effect.writes)
+            else effect
+            for effect in super().handle(item, now)
+        ]
+
+
 class NeverSavesContacts(Contacts):
     """Knows its friends until the next restart."""
 
@@ -373,6 +386,10 @@ def test_a_core_that_shows_before_it_saves_is_found(figure):
     must_be_found(
         figure, ShowsBeforeItSaves, "crashes", "forg", "after", "hold", "to n"
     )
+
+
+def test_a_core_that_acks_a_write_before_it_is_synced_is_found(figure):
+    must_be_found(figure, AcksBeforeItSyncs, "spaces", "acknowledged", "differ")
 
 
 def test_a_contact_that_is_not_saved_is_found(figure):

@@ -10,10 +10,13 @@ Everything goes through the front door. This file knows no op.
 from dataclasses import dataclass, field
 from functools import partial
 
+from nestmate_protocol.core import Identity
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import Address, DeviceKey, SpaceId
 from nestmate_protocol.simulation.agents import Line
 from nestmate_protocol.simulation.dice import Dice
+from nestmate_protocol.simulation.nodes import Node
+from nestmate_protocol.simulation.scenarios import Scenario
 from nestmate_protocol.simulation.world import World
 from nestmate_protocol.spaces.ops import Type
 from nestmate_protocol.spaces.requests import (
@@ -67,6 +70,7 @@ class Garden:
     ) -> None:
         self._world = world
         self._plots = plots
+        self.founder = plots[0]
         self._dice = dice
         self._writes = writes
         self._over_ms = over_ms
@@ -77,11 +81,6 @@ class Garden:
 
     def __repr__(self) -> str:
         return f"<Garden of {len(self._plots)}>"
-
-    @property
-    def founder(self) -> Plot:
-        """Whoever founds it."""
-        return self._plots[0]
 
     # --- what agents do
 
@@ -229,3 +228,21 @@ def _words(path: str, value: bytes) -> list[Change]:
         Change(path, Type.LOG, Act.APPEND, value),
         Change(path, Type.LIST, Act.INSERT, value),
     ]
+
+
+def garden_in(
+    world: World, plan: Scenario, members: list[tuple[Node, Identity]]
+) -> Garden | None:
+    """A space that these are to share, if the plan has any.
+
+    None where clocks are off: what is written too far ahead of the clocks of others
+    waits there until its time has come.
+    """
+    if not plan.writes or plan.offset_ms or plan.rates.jump_seconds:
+        return None
+    plots = [
+        Plot(Line(world, node), who.log.address, who.device.public)
+        for node, who in members
+    ]
+    dice, over_ms = world.dice.fork("garden"), plan.seconds * 900
+    return Garden(world, plots, dice, plan.writes, over_ms)

@@ -39,7 +39,7 @@ from nestmate_protocol.simulation.checkers import (
 )
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.faults import Faults
-from nestmate_protocol.simulation.garden import Garden, Plot
+from nestmate_protocol.simulation.garden import garden_in
 from nestmate_protocol.simulation.growth import crowded
 from nestmate_protocol.simulation.hostile import Loot
 from nestmate_protocol.simulation.machine import SkewedClock
@@ -143,7 +143,8 @@ class Stage:
         settings = Settings()
         self._honest = [cast.honest(settings) for _ in range(nodes)]
         self._honest_names = {node.name: None for node in self._honest}
-        self._garden = self._fenced() if self._plan.writes else None
+        members = [(node, cast.identity(node.number)) for node in self._honest]
+        self._garden = garden_in(world, self._plan, members)
         self._others = [cast.hostile(settings) for _ in range(self._plan.hostile)]
 
     def play(self) -> Report:
@@ -235,16 +236,6 @@ class Stage:
             body = _entrusted(body, addresses, fork)
             depositor = Depositor(line, self._ledger, agent_dice, body)
             world.after(dice.below(plan.seconds * 900), depositor.begin)
-
-    def _fenced(self) -> Garden:
-        """A space that all honest agents are to share."""
-        world, plots = self._world, []
-        for node in self._honest:
-            identity = self._cast.identity(node.number)
-            address, key = identity.log.address, identity.device.public
-            plots.append(Plot(Line(world, node), address, key))
-        dice, over_ms = world.dice.fork("garden"), self._plan.seconds * 900
-        return Garden(world, plots, dice, self._plan.writes, over_ms)
 
     # --- what hostile nodes and the ledger see
 

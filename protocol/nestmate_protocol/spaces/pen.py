@@ -66,7 +66,7 @@ class Pen:
     ) -> Op:
         """An op of the data lane, later than all entries that were ``read``."""
         for entry in read:
-            self.clock.witness(Timestamp.from_int(entry.hlc), now)
+            self.clock.follow(Timestamp.from_int(entry.hlc))
         place = self._place(copy, self.key, Lane.DATA, written.cap, now)
         return self._sign(place, written)
 
@@ -98,6 +98,6 @@ class Pen:
         seq, prev = 0, None
         if tips:
             seq, prev = tips[-1].seq + 1, tips[-1].id
-            self.clock.witness(Timestamp.from_int(tips[-1].hlc), now)
+            self.clock.follow(Timestamp.from_int(tips[-1].hlc))
         hlc = self.clock.tick(now).to_int()
         return Place(copy.listing.space, lane, seq, prev, hlc, cap, self.incarnation)

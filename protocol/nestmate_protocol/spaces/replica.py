@@ -89,7 +89,7 @@ class Held:
             told += changes
             _sort(op, admission, new, missing, faults)
             if admission.verdict in _KEPT:
-                self._witness(op, now)
+                self._copies.clock.follow(Timestamp.from_int(op.place.hlc))
         self._copies.note(copy, told, own=False)
         return Taken(
             new=tuple(new),
@@ -125,10 +125,6 @@ class Held:
             if sure:
                 raise
             return open_op(data, self._network, sealed=not sealed)
-
-    def _witness(self, op: Op, now: Moment) -> None:
-        """What is written after this will look later than this."""
-        self._copies.clock.witness(Timestamp.from_int(op.place.hlc), now)
 
 
 def _sort(

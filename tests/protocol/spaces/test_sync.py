@@ -4,6 +4,7 @@ The wires keep order. What an op says is no matter here; see ``village``.
 """
 
 import random
+from itertools import count
 
 import pytest
 
@@ -307,3 +308,13 @@ def test_who_was_a_member_once_hears_who_may_do_what_and_nothing_else():
     village.run(60)
     assert other.shelf.order == [Lane.AUTH] * 5
     assert all(state.lanes[1:] == (None, None) for state in owner.frames(State))
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_a_greeting_that_was_lost_is_said_again(lost):
+    village = Village(2)
+    village.nodes[0].shelf.add(*many(5))
+    counted = count()
+    village.losing = lambda _: next(counted) == lost
+    village.connect(0, 1)
+    assert village.settle() < 40

@@ -113,7 +113,9 @@ def test_a_member_is_answered_so_that_the_refusals_below_mean_something():
     ],
 )
 def test_before_a_proof_nothing_about_a_space_is_heard(frame):
-    assert refused(Stranger(), frame) is Fault.NOT_ENTITLED
+    stranger = Stranger()
+    assert stranger.say(frame) == []
+    assert not stranger.node.shelf.taken
 
 
 def test_a_proof_made_for_someone_else_does_not_count():
@@ -129,13 +131,26 @@ def test_a_proof_made_for_someone_else_does_not_count():
 
 def test_a_proof_is_for_a_space_that_was_named_and_counts_once():
     stranger = Stranger()
-    assert refused(stranger, stranger.proof()) is Fault.NOT_ENTITLED
+    assert stranger.say(stranger.proof()) == []
     stranger.say(stranger.hello(SPACE))
-    assert refused(stranger, stranger.proof(space=SpaceId(b"\x33" * 32)))
+    assert stranger.say(stranger.proof(space=SpaceId(b"\x33" * 32))) == []
     assert refused(stranger, Proof(1, stranger.proof().tag, ())) is Fault.BAD_FIELD
     stranger.say(stranger.proof())
-    assert refused(stranger, stranger.proof()) is Fault.NOT_ENTITLED
-    assert refused(stranger, stranger.hello(SPACE)) is Fault.REPLAYED
+    assert refused(stranger, stranger.proof()) is Fault.REPLAYED
+
+
+def test_who_comes_with_a_new_salt_begins_anew():
+    stranger = Stranger().greet()
+    [hello] = stranger.say(Hello(b"\x99" * 16, ()))
+    assert hello.salt == stranger.them.salt
+    assert stranger.say(stranger.state()) == []
+
+
+def test_a_greeting_said_again_is_answered_again_but_not_again_and_again():
+    stranger = Stranger().greet()
+    first = stranger.say(stranger.hello(SPACE))
+    assert [type(each) for each in first] == [Hello, Proof]
+    assert stranger.say(stranger.hello(SPACE)) == []
 
 
 def test_who_is_no_member_is_denied_and_may_not_ask():

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from nestmate_protocol.errors import Fault, RemoteError
+from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import DeviceKey, PeerId, RecordId, SpaceId
 from nestmate_protocol.limits import (
+    GREET_AGAIN_MS,
+    HELLOS_MAX,
     OFFERS_PER_PEER_BURST,
     OPS_KNOWN_PER_PEER_MAX,
     PUSHES_WAITING_MAX,
@@ -24,6 +26,7 @@ from nestmate_protocol.spaces.sync.giving import Credit
 from nestmate_protocol.spaces.sync.greeting import Salted, tag_of
 from nestmate_protocol.spaces.sync.run import Run
 
+REPEAT_MS: Final = 1_000
 _GREETINGS_BURST: Final = 4 * SPACES_MAX
 _RUNS_BURST: Final = 2 * SPACES_MAX
 _RUNS_PER_SECOND: Final = 8.0
@@ -50,6 +53,9 @@ class Link:
     proved: dict[SpaceId, tuple[DeviceKey, ...]] = field(default_factory=dict)
     runs: dict[SpaceId, Run] = field(default_factory=dict)
     ended: dict[SpaceId, tuple[int, bool]] = field(default_factory=dict)
+    hellos: int = 0
+    repeated_ms: int = -1_000_000
+    hello_ms: int = 0
     last_run: int = 0
     last_number: int = 0
     credit: Credit = field(default_factory=Credit)
@@ -64,6 +70,40 @@ class Link:
     greetings: Ration = field(default_factory=lambda: Ration(1.0, _GREETINGS_BURST))
     begun: Ration = field(default_factory=lambda: Ration(_RUNS_PER_SECOND, _RUNS_BURST))
     offers: Ration = field(default_factory=lambda: Ration(0.1, OFFERS_PER_PEER_BURST))
+
+    def greeted(self, now: Moment) -> None:
+        """We have said hello; if it seems lost, it is said again, ever more seldom."""
+        self.hello_ms = now.mono_ms + (GREET_AGAIN_MS << self.hellos)
+        self.hellos += 1
+
+    def may_repeat(self, now: Moment) -> bool:
+        """Whether to say again what the peer seems to have missed; not too often.
+
+        Two who both missed something would else go on for ever.
+        """
+        if self.repeated_ms + REPEAT_MS > now.mono_ms:
+            return False
+        self.repeated_ms = now.mono_ms
+        return True
+
+    @property
+    def greeting_due(self) -> int | None:
+        """When to greet again, because an answer is missing; None for never."""
+        met = self.them is not None and all(s in self.proved for s in self.our_numbers)
+        waits = self.us is not None and not met and self.hellos < HELLOS_MAX
+        return self.hello_ms if waits else None
+
+    def anew(self) -> "Link":
+        """The same peer with all to be said again: it has a new connection.
+
+        What it may cost us goes on, and so does our own salt, so that two who begin
+        anew at once do not do so for ever.
+        """
+        fresh = Link(self.peer, us=self.us)
+        fresh.work, fresh.greetings = self.work, self.greetings
+        fresh.begun, fresh.offers = self.begun, self.offers
+        fresh.repeated_ms = self.repeated_ms
+        return fresh
 
     def meet(self, spaces: Iterable[SpaceId]) -> list[SpaceId]:
         """Which of these the peer named too and has no proof of ours for yet."""
@@ -84,12 +124,10 @@ class Link:
     def space_called(self, number: int) -> SpaceId | None:
         """The space the peer calls so; None if we have left it meanwhile.
 
-        RemoteError for a number that no proof has introduced.
+        None as well for a number whose proof was lost on its way.
         """
-        if number not in self.their_numbers:
-            raise RemoteError(Fault.NOT_ENTITLED, "a space nobody has proved")
-        space = self.their_numbers[number]
-        return space if self.shares(space) else None
+        space = self.their_numbers.get(number)
+        return space if space is not None and self.shares(space) else None
 
     def run_called(self, number: int, run: int) -> Run | None:
         """The run a frame is about; None if it has ended meanwhile."""

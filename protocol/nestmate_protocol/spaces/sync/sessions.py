@@ -68,7 +68,7 @@ class Sessions:
         spaces = list(self._floor.replica.spaces())
         for space in spaces:
             self._floor.timetable.add(space, now)
-        return self._hello(link, spaces)
+        return self._hello(link, spaces, now)
 
     def peer_down(self, peer: PeerId) -> None:
         """A connection is gone; what was going on begins anew with the next one."""
@@ -79,9 +79,10 @@ class Sessions:
         """This node takes part in a space from now on."""
         self._floor.timetable.add(space, now)
         outcomes: list[Outcome] = []
+        spaces = list(self._floor.replica.spaces())
         for link in self._floor.links.values():
             if link.us is None:
-                outcomes += self._hello(link, list(self._floor.replica.spaces()))
+                outcomes += self._hello(link, spaces, now)
             else:
                 outcomes.append(send(link, Tags((tag_of(space, link.us.salt),))))
             outcomes += self._prove(link, [space])
@@ -101,6 +102,8 @@ class Sessions:
         if link is None:
             return []
         frame = unpack(data)
+        if link.them is None and not isinstance(frame, Hello | Offer):
+            return []  # it belongs to a connection that we do not have any more
         runs, receiving = self._runs, self._receiving
         match frame:
             case Hello() | Tags():
@@ -150,13 +153,14 @@ class Sessions:
             link = self._any(space) if peer is None else self._floor.links.get(peer)
             if link is not None:
                 outcomes += self._runs.begin(link, space, now)
-        return [*outcomes, *self._runs.wake(now)]
+        return [*outcomes, *self._greet_again(now), *self._runs.wake(now)]
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
         if not self._floor.links:
             return None
-        times = (self._floor.timetable.next_wakeup(), self._runs.next_wakeup())
+        times = [self._floor.timetable.next_wakeup(), self._runs.next_wakeup()]
+        times += [link.greeting_due for link in self._floor.links.values()]
         return min((time for time in times if time is not None), default=None)
 
     # --- greetings
@@ -172,10 +176,13 @@ class Sessions:
             return None
         return links[self._floor.timetable.chance(len(links))]
 
-    def _hello(self, link: Link, spaces: Sequence[SpaceId]) -> list[Outcome]:
+    def _hello(
+        self, link: Link, spaces: Sequence[SpaceId], now: Moment
+    ) -> list[Outcome]:
         if link.us is not None or not spaces:
             return []
         link.us = Salted(self._floor.me, self._floor.entropy(SALT_BYTES))
+        link.greeted(now)
         tags = tuple(sorted(tag_of(space, link.us.salt) for space in spaces))
         return [send(link, Hello(link.us.salt, tags))]
 
@@ -183,17 +190,45 @@ class Sessions:
         """The peer has named spaces; prove ourselves for those we know."""
         if not link.greetings.take(now, len(said.tags)):
             raise RemoteError(Fault.OVER_LIMIT, "greetings")
+        again = False
         if isinstance(said, Hello):
-            if link.them is not None:
-                raise RemoteError(Fault.REPLAYED, "hello")
+            again = link.them is not None
+            if link.them is not None and link.them.salt != said.salt:
+                link = self._floor.links[link.peer] = link.anew()
             link.them = Salted(link.peer, said.salt)
-        elif link.them is None:
-            raise RemoteError(Fault.NOT_ENTITLED, "no hello")
         link.tags |= set(said.tags)
         if len(link.tags) > SPACES_MAX * 4:
             raise RemoteError(Fault.OVER_LIMIT, "tags")
         spaces = list(self._floor.replica.spaces())
-        return [*self._hello(link, spaces), *self._prove(link, spaces)]
+        hello = self._hello(link, spaces, now)
+        if again and not hello and link.may_repeat(now):
+            hello = self._repeat(link, spaces)
+        return [*hello, *self._prove(link, spaces)]
+
+    def _repeat(self, link: Link, spaces: Sequence[SpaceId]) -> list[Outcome]:
+        """Say again what may have been lost on its way: our hello, and all proofs."""
+        if link.us is None:
+            return []
+        for space in spaces:
+            link.runs.pop(space, None)  # the peer cannot have followed it
+            link.our_numbers.pop(space, None)
+        tags = tuple(sorted(tag_of(space, link.us.salt) for space in spaces))
+        return [send(link, Hello(link.us.salt, tags))]
+
+    def _greet_again(self, now: Moment) -> list[Outcome]:
+        """Greet those again whose greeting, or part of it, seems to be lost.
+
+        Whoever has no space never greets back, so that this has an end.
+        """
+        outcomes: list[Outcome] = []
+        spaces = list(self._floor.replica.spaces())
+        for link in self._floor.links.values():
+            due_ms = link.greeting_due
+            if link.us is not None and due_ms is not None and due_ms <= now.mono_ms:
+                link.greeted(now)
+                tags = tuple(sorted(tag_of(space, link.us.salt) for space in spaces))
+                outcomes.append(send(link, Hello(link.us.salt, tags)))
+        return outcomes
 
     def _prove(self, link: Link, spaces: Sequence[SpaceId]) -> list[Outcome]:
         """Show our keys for those of these spaces that the peer has named."""
@@ -213,20 +248,20 @@ class Sessions:
     def _proved(self, link: Link, said: Proof, now: Moment) -> list[Outcome]:
         """The peer has shown keys for a space."""
         us, them = link.us, link.them
-        if us is None or them is None or said.number in link.their_numbers:
-            raise RemoteError(Fault.NOT_ENTITLED, "proof")
         if not link.greetings.take(now, len(said.proofs) + 1):
             raise RemoteError(Fault.OVER_LIMIT, "proofs")
+        if said.number in link.their_numbers:
+            raise RemoteError(Fault.REPLAYED, "proof")
         space = link.known_tags.get(said.tag)
-        if space is None:
-            raise RemoteError(Fault.NOT_ENTITLED, "a space nobody has named")
+        if us is None or them is None or space is None:
+            return []  # the greeting before it was lost, or we have left the space
         anew = space in link.proved  # it has left the space and come back
         for proof in said.proofs:
             check(proof, self._floor.network, space, them, us)
         link.their_numbers[said.number] = space
         link.proved[space] = tuple(key for key, _ in said.proofs)
         outcomes: list[Outcome] = []
-        if anew:
+        if anew and link.may_repeat(now):
             link.runs.pop(space, None)  # it has forgotten what was going on
             link.our_numbers.pop(space, None)
             outcomes += self._prove(link, [space])
