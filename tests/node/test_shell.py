@@ -20,11 +20,12 @@ from nestmate.store.ahead import Ahead
 from nestmate.store.memory import MemoryDisk
 from nestmate_protocol.core import Core, Identity, Settings
 from nestmate_protocol.directory.requests import AddSkill
-from nestmate_protocol.effects import Notify, Save
+from nestmate_protocol.effects import Channel, Notify, Save
 from nestmate_protocol.friends.requests import CreateInvite, Invited, Joined, JoinInvite
 from nestmate_protocol.identity.cards import SkillOffer
 from nestmate_protocol.identity.log import begin_log
 from nestmate_protocol.ids import NetworkId, TaskId
+from nestmate_protocol.inputs import Arrived
 from nestmate_protocol.keys import (
     SigningKey,
     host_peer,
@@ -161,6 +162,29 @@ async def test_what_the_disk_refused_is_written_when_it_takes_it_again(
                 await shell.ask(AddSkill(SkillOffer("kept")))
         await shell.ask(CreateInvite())
         assert any(b"kept" in value for _, value in shell._store.scan(b"d/"))
+
+
+async def test_no_chunks_are_taken_in_while_the_disk_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    peer, seen = host_peer(b"\1" * 32), []
+    async with open_shell(Switchboard(), MemoryDisk()) as shell:
+        handle = shell._core.handle
+        look = lambda item, now: seen.append(item) or handle(item, now)  # noqa: E731
+        monkeypatch.setattr(shell._core, "handle", look)
+        with monkeypatch.context() as full:
+            full.setattr(shell._store, "write", refuse)
+            with pytest.raises(StoreError):
+                await shell.ask(CreateInvite())
+            for channel in (Channel.BLOBS, Channel.CARDS):
+                await shell._inbox_in.send(Arrived(peer, channel, b""))
+            with pytest.raises(StoreError):
+                await shell.ask(CreateInvite())
+        arrived = [item.channel for item in seen if isinstance(item, Arrived)]
+        assert arrived == [Channel.CARDS]
 
 
 async def test_events_a_full_disk_refused_are_told_in_order_once_it_has_taken_them(

@@ -34,6 +34,7 @@ from nestmate.store.base import KeyValue, Write
 from nestmate_protocol.core import Core
 from nestmate_protocol.effects import (
     Announce,
+    Channel,
     Code,
     Dial,
     Effect,
@@ -52,7 +53,15 @@ from nestmate_protocol.effects import (
     Send,
     Strike,
 )
-from nestmate_protocol.inputs import Abandon, Ask, Input, PeerDown, Request, Wakeup
+from nestmate_protocol.inputs import (
+    Abandon,
+    Arrived,
+    Ask,
+    Input,
+    PeerDown,
+    Request,
+    Wakeup,
+)
 from nestmate_protocol.limits import COMMIT_RECORDS_MAX, INBOX_ITEMS_MAX
 
 _log = logging.getLogger("nestmate.node")
@@ -180,6 +189,8 @@ class Shell:
     async def _go_round(self, inputs: Iterable[Input]) -> None:
         effects: list[Effect] = []
         for item in inputs:
+            if self._unsaved and _can_wait(item):
+                continue
             caused = self._handle(item)
             for effect in caused:
                 if isinstance(effect, Save):
@@ -317,6 +328,14 @@ class Shell:
     ) -> None:
         async with self._lookups:
             await verb(*args)
+
+
+def _can_wait(item: Input) -> bool:
+    """Whether something may be lost that would only make a full disk fuller.
+
+    Chunks of blobs come by the hundred megabytes and are asked for again.
+    """
+    return isinstance(item, Arrived) and item.channel is Channel.BLOBS
 
 
 def system_entropy(count: int) -> bytes:

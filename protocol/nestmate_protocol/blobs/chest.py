@@ -14,6 +14,7 @@ from nestmate_protocol.blobs.requests import Stage
 from nestmate_protocol.blobs.tree import Bits, Tree, count_of
 from nestmate_protocol.effects import Save
 from nestmate_protocol.errors import LocalError
+from nestmate_protocol.limits import BLOB_CHUNKS_UNSAVED_MAX
 
 _TREES, _HELD, _CHUNKS, _LOADING = b"b/t/", b"b/h/", b"b/c/", b"b/u/"
 _NUMBER_MAX: Final = 2**32 - 1
@@ -106,9 +107,10 @@ class Chest:
     # --- what is being put, and has no name yet
 
     def load(self, number: int, index: int, data: bytes) -> None:
-        """Keep the next chunk."""
+        """Keep the next chunk; now and then wait for the disk, which may be full."""
         key = number.to_bytes(4)
-        self.put(_LOADING + key, (index + 1).to_bytes(4))
+        durable = (index + 1) % BLOB_CHUNKS_UNSAVED_MAX == 0
+        self.put(_LOADING + key, (index + 1).to_bytes(4), durable=durable)
         self.put(_CHUNKS + key + index.to_bytes(4), data)
 
     def name(self, entry: Entry, tree: Tree) -> None:

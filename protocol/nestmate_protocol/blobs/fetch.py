@@ -177,7 +177,7 @@ class Fetch:
             if source.want_ms is not None and source.want_ms <= now.mono_ms:
                 said.append((peer, Want(self.blob, tree)))
                 # an answer that got lost is asked for again
-                source.want_ms = now.mono_ms + BLOB_AGAIN_MS_MAX
+                source.want_ms = now.mono_ms + BLOB_SILENT_MS_MAX
         return said
 
     def _ask(self, peer: PeerId, source: Source, held: Bits, now: Moment) -> list[Said]:
