@@ -173,8 +173,7 @@ async def test_no_chunks_are_taken_in_while_the_disk_refuses(
     peer, seen = host_peer(b"\1" * 32), []
     async with open_shell(Switchboard(), MemoryDisk()) as shell:
         handle = shell._core.handle
-        look = lambda item, now: seen.append(item) or handle(item, now)  # noqa: E731
-        monkeypatch.setattr(shell._core, "handle", look)
+        shell._core.handle = lambda item, now: seen.append(item) or handle(item, now)
         with monkeypatch.context() as full:
             full.setattr(shell._store, "write", refuse)
             with pytest.raises(StoreError):
@@ -183,8 +182,7 @@ async def test_no_chunks_are_taken_in_while_the_disk_refuses(
                 await shell._inbox_in.send(Arrived(peer, channel, b""))
             with pytest.raises(StoreError):
                 await shell.ask(CreateInvite())
-        arrived = [item.channel for item in seen if isinstance(item, Arrived)]
-        assert arrived == [Channel.CARDS]
+    assert [i.channel for i in seen if isinstance(i, Arrived)] == [Channel.CARDS]
 
 
 async def test_events_a_full_disk_refused_are_told_in_order_once_it_has_taken_them(

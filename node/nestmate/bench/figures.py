@@ -24,6 +24,7 @@ class Unit(StrEnum):
     MILLISECONDS = "ms"
     MICROSECONDS = "µs"
     MEBIBYTES = "MiB"
+    MEBIBYTES_PER_SECOND = "MiB/s"
     PERCENT = "%"
     BYTES = "B"
     BYTES_EACH = "B each"

@@ -41,6 +41,7 @@ BENCHES: Final = {
     "sync": Entry(
         "two replicas that find out in what they differ", "nestmate.bench.sync"
     ),
+    "blobs": Entry("a blob from one store into another", "nestmate.bench.blobs"),
     "simulation": Entry(
         "a thousand nodes that hear twenty signals", "nestmate.bench.simulation"
     ),

@@ -254,6 +254,16 @@ def test_a_reference_somebody_else_wrote_opens_nothing(village):
     assert get(bob, blob, spaces=(space,), wait_seconds=5).code is Code.TIMED_OUT
 
 
+def test_a_search_that_goes_on_in_a_space_gives_the_space_nothing(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    space = garden(village, ann, bob)
+    blob = BlobId(bytes(32))
+    assert get(ann, blob, agents=(bob.address,), wait_seconds=1).code is Code.TIMED_OUT
+    assert get(ann, blob, spaces=(space,), wait_seconds=1).code is Code.TIMED_OUT
+    assert ann.ask(ShowBlob(blob)).scopes == ()
+
+
 def test_an_upload_that_was_cut_by_a_restart_leaves_nothing(two):
     village, ann, _ = two
     part = ann.ask(PutChunk(BODY[:CHUNK_BYTES], more=True))
