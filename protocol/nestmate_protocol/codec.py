@@ -77,7 +77,7 @@ def _checked(value: int | str) -> int | str:
     if isinstance(value, int):
         if not INTEGER_MIN <= value <= INTEGER_MAX:
             raise LocalError(f"{value} does not fit into 64 bits")
-    elif any("\ud800" <= character <= "\udfff" for character in value):
+    elif not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
         raise LocalError("this text holds half a character")
     return value
 

@@ -130,6 +130,10 @@ class Reader(Protocol):
         """All pairs whose key starts with ``prefix``, in key order from ``start``."""
         ...
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """The keys from ``low`` up to, not with, ``high``, in order, without values."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -21,8 +21,11 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Effect, Send
 from nestmate_protocol.ids import DeviceKey, NetworkId, PeerId, RecordId, SpaceId
 from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.spaces.catalogue import Listing
+from nestmate_protocol.spaces.copies import Copy
 from nestmate_protocol.spaces.ops import Lane
-from nestmate_protocol.spaces.summary import Summary
+from nestmate_protocol.spaces.requests import Standing
+from nestmate_protocol.spaces.summary import Leaves, Summary
 from nestmate_protocol.spaces.sync.floor import Offered
 from nestmate_protocol.spaces.sync.ports import Taken
 from nestmate_protocol.spaces.sync.sessions import Sessions
@@ -35,8 +38,9 @@ SUMMARY_SECONDS_MAX: Final = 0.5
 FRESH_SHARE_MAX: Final = 1.1
 OP_BYTES: Final = 400
 
-_ROW: Final = b"s/bench/t"
 _SPACE: Final = SpaceId(b"\x11" * 32)
+_LISTING: Final = Listing(_SPACE, 1, Standing.MEMBER, "bench")
+_ROW: Final = _LISTING.prefix + b"t" + bytes((Lane.DATA,))  # an offered op of a copy
 _NETWORK: Final = NetworkId(b"\x06" * 32)
 _PEERS: Final = (PeerId(b"\x01" * 32), PeerId(b"\x02" * 32))
 _DELAY_MS: Final = 100
@@ -253,12 +257,16 @@ def _key_of(identity: bytes) -> bytes:
 
 
 def _summary(store: LevelStore) -> Figure:
-    """Seconds to make a summary anew, beside a mere walk over the keys."""
+    """Seconds to make the summary of a copy, beside a mere walk over the keys."""
     rounds: list[tuple[float, float]] = []
     for number in range(ROUNDS):
+        key = SigningKey(bytes((number + 1,)) * 32)
         began = time.process_time()
-        _replica = _Replica(store, number + 1)
+        copy = Copy(_LISTING, store, Leaves(), key)
+        count = len(copy.summary(Lane.DATA))
         ours = time.process_time() - began
+        if not count:
+            raise AssertionError("the summary is empty")
         began = time.process_time()
         for _ in store.keys(_ROW, _ROW + b"\xff"):
             pass

@@ -47,6 +47,11 @@ class Disk:
         for key in reversed(keys) if reverse else keys:
             yield key, self._now[key]
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """All keys from ``low`` up to, not with, ``high``, in order."""
+        first, last = bisect_left(self._keys, low), bisect_left(self._keys, high)
+        return iter(self._keys[first:last])
+
     def write(self, writes: Batch, *, durable: bool) -> None:
         """Apply one batch; a durable one takes every batch before it along."""
         self._show(writes)

@@ -51,6 +51,10 @@ class Reading(Protocol):
         """All pairs under a prefix in key order."""
         ...
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """The keys from ``low`` up to, not with, ``high``, in order, without values."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Life:

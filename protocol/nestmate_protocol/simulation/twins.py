@@ -50,6 +50,11 @@ class Rows:
         for key in reversed(found) if reverse else found:
             yield key, self._pairs[key]
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """All keys from ``low`` up to, not with, ``high``, in order."""
+        first, last = bisect_left(self._keys, low), bisect_left(self._keys, high)
+        return iter(self._keys[first:last])
+
     def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Write a batch; None deletes."""
         for key, value in writes:

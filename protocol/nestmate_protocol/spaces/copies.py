@@ -38,10 +38,7 @@ class _Offered:
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[bytes]:
         """Every key from ``start`` on and below ``stop``, in order."""
-        for key in self._engine.ops.offered(self._lane, start):
-            if key >= stop:
-                return
-            yield key
+        return self._engine.ops.offered_rows(self._lane, start, stop)
 
 
 class Copy:

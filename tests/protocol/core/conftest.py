@@ -80,6 +80,9 @@ class Disk:
             if start is None or (key <= start if reverse else key >= start):
                 yield key, self.pairs[key]
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        return iter(sorted(key for key in self.pairs if low <= key < high))
+
     def write(self, save: Save) -> None:
         for key, value in save.writes:
             if value is None:

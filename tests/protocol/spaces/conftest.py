@@ -75,6 +75,11 @@ class Disk:
         found = [(key, self.pairs[key]) for key in self.order[low:high]]
         return iter(found[::-1] if reverse else found)
 
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        return iter(
+            self.order[bisect_left(self.order, low) : bisect_left(self.order, high)]
+        )
+
     def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
         for key, value in writes:
             if value is not None:

@@ -5,9 +5,9 @@ nothing.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from nestmate_protocol.ids import DeviceKey, RecordId
+from nestmate_protocol.ids import ID_BYTES, DeviceKey, RecordId
 from nestmate_protocol.spaces.engine import stored
 from nestmate_protocol.spaces.engine.chains import COVERED, SEALED, Branch, Chain, Link
 from nestmate_protocol.spaces.engine.forks import FORKED
@@ -15,6 +15,9 @@ from nestmate_protocol.spaces.engine.ledger import Ledger
 from nestmate_protocol.spaces.engine.packing import object_key, touched_of
 from nestmate_protocol.spaces.engine.rows import Rows
 from nestmate_protocol.spaces.ops import Dot, Lane, Mutation, Type
+
+_PLACE_BYTES: Final = 8 + ID_BYTES
+_BEYOND: Final = b"\xff" * (_PLACE_BYTES + 1)
 
 
 class Tip(NamedTuple):
@@ -83,11 +86,14 @@ class Opbook:
                     for link in found:
                         yield self._standing(chain, branch, link)
 
-    def offered(self, lane: Lane, start: bytes = b"") -> Iterator[bytes]:
+    def offered(self, lane: Lane) -> Iterator[bytes]:
         """The offered ops of a lane, hybrid timestamp in 8 bytes and id, in order."""
+        return (row[-_PLACE_BYTES:] for row in self.offered_rows(lane, b"", _BEYOND))
+
+    def offered_rows(self, lane: Lane, start: bytes, stop: bytes) -> Iterator[bytes]:
+        """As ``offered``, from ``start`` on and below ``stop``, with more in front."""
         prefix = b"t" + bytes((lane,))
-        found = self._rows.scan(prefix, start=prefix + start)
-        return (row[2:] for row, _ in found)
+        return self._rows.keys(prefix + start, prefix + stop)
 
     def bytes_held(self) -> int:
         """What the ops of all chains take up together."""

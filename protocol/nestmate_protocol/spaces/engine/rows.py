@@ -28,6 +28,7 @@ Keys begin with the prefix of the space, then one letter:
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from heapq import merge
 from typing import Final, Protocol
 
 Pair = tuple[bytes, bytes]
@@ -50,6 +51,10 @@ class Reader(Protocol):
         self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
     ) -> Iterator[Pair]:
         """All pairs under a prefix in key order, from ``start`` on if it is given."""
+        ...
+
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """The keys from ``low`` up to, not with, ``high``, in order, without values."""
         ...
 
 
@@ -113,11 +118,7 @@ class Rows:
         self, prefix: bytes, start: bytes | None, *, reverse: bool
     ) -> list[bytes]:
         """The keys of a range that were not yet handed out, in order."""
-        letter = prefix[0]
-        order = self._orders.get(letter)
-        if order is None:
-            order = sorted([key for key in self._pending if key[0] == letter])
-            self._orders[letter] = order
+        order = self._ordered(prefix[0])
         first, last = bisect_left(order, prefix), bisect_left(order, prefix + _BEYOND)
         if start is not None and reverse:
             last = min(last, bisect_right(order, start))
@@ -125,6 +126,14 @@ class Rows:
             first = max(first, bisect_left(order, start))
         keys = order[first:last]
         return keys[::-1] if reverse else keys
+
+    def _ordered(self, letter: int) -> list[bytes]:
+        """All keys of a letter that were not yet handed out, in order."""
+        order = self._orders.get(letter)
+        if order is None:
+            order = sorted([key for key in self._pending if key[0] == letter])
+            self._orders[letter] = order
+        return order
 
     def below(
         self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
@@ -134,6 +143,24 @@ class Rows:
         first = None if start is None else self._prefix + start
         found = self._reader.scan(self._prefix + prefix, start=first, reverse=reverse)
         return ((key[cut:], value) for key, value in found)
+
+    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """All keys of one letter from ``low`` up to, not with, ``high``, in order.
+
+        They come with the prefix of the space in front, for a million of them would be
+        cut for nothing.
+        """
+        prefix = self._prefix
+        below = self._reader.keys(prefix + low, prefix + high)
+        if not self._pending:
+            return below
+        order = self._ordered(low[0])
+        over = order[bisect_left(order, low) : bisect_left(order, high)]
+        if not over:
+            return below
+        there = [prefix + key for key in over if self._pending[key] is not None]
+        hidden = {prefix + key for key in over}
+        return merge((key for key in below if key not in hidden), there)
 
     def drain(self) -> tuple[Write, ...]:
         """All that was put since the last time, for one batch."""
