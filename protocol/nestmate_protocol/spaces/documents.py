@@ -185,6 +185,12 @@ class Documents:
             return _as_written(look, body)
         document = look.document(path, body.type)
         if document is None:
+            if copy.engine.views.sizes().sealed:
+                raise MissingError(
+                    f"nothing that can be read here stands at {path[:80]}",
+                    "some writes are sealed, and this node was not given the secret; "
+                    "`nestmate space members` says who may let others read",
+                )
             below = next(copy.engine.views.objects(f"{path}/"), None)
             raise MissingError(
                 f"nothing stands at {path[:80]}",

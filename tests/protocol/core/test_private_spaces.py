@@ -102,6 +102,7 @@ def test_a_relay_reads_nothing_and_yet_serves(garden):
     garden.village.wait(1)
     assert show(relay).standing is Standing.MEMBER
     assert (show(relay).sealed, get(relay, PATH).code) == (1, Code.NOT_FOUND)
+    assert "sealed" in get(relay, PATH).hint
     bob = garden.join("bob")
     garden.village.befriend(relay, bob)
     garden.village.cut(garden.ann, bob)

@@ -4,16 +4,19 @@ Who has not holds and offers the same. The stories are those of ``histories``, l
 all, told in a space whose data is sealed.
 """
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import Fault
-from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.identity.log import begin_log, rotate_log
+from nestmate_protocol.keys import SigningKey, recovery_key, rotation_key
 from nestmate_protocol.limits import EPHEMERAL_PER_AUTHOR_MAX
 from nestmate_protocol.simulation.histories import history
 from nestmate_protocol.simulation.scribes import NETWORK, START_MS, Draft, Scribe, put
+from nestmate_protocol.spaces.auth import granting
 from nestmate_protocol.spaces.engine.changes import Verdict
 from nestmate_protocol.spaces.engine.rebuilding import rebuild
 from nestmate_protocol.spaces.engine.whole import Engine
@@ -181,3 +184,22 @@ def test_a_word_is_read_when_the_secret_comes_after_it(disk):
         assert [e.value for e in each.views.ephemeral("mood", Type.REGISTER)] == [
             b"calm"
         ]
+
+
+def test_a_key_that_was_rotated_away_is_no_reader_any_more(disk):
+    phrase, old, new = b"\x09" * 32, Scribe("old"), Scribe("new")
+    nexts = [rotation_key(phrase, n).public for n in (1, 2)]
+    log = begin_log(old.key, nexts[0], recovery_key(phrase).public, b"n" * 16)
+    rotated = rotate_log(log, rotation_key(phrase, 1), [new.public], nexts[1])
+    ann = Scribe("ann")
+    engine = Engine(ann.found([ann], private=True).space, disk, PREFIX)
+    old.address, new.space = log.address, ann.space
+    grant = replace(ann.grant_to(old), generation=1)
+    given = ann.write(Draft([granting(grant)]))
+    heir = replace(grant, keys=(new.public,), log=rotated.entries, generation=2)
+    taken = new.write(Draft([granting(heir)], cap=given.dot(0)))
+    for op in ann.written:
+        engine.admit(op, LATE)
+    assert engine.readers.entitled(LATE).keys() == {ann.public, old.public}
+    engine.admit(taken, LATE)
+    assert engine.readers.entitled(LATE).keys() == {ann.public, new.public}

@@ -90,7 +90,10 @@ class Readers:
             if Rights.READ not in holding.grant.rights or _is_under(holding, gone):
                 continue
             is_burnt = any(id(each) in burnt for each in holding.line)
+            over = _taken_over(holding)
             for key in holding.grant.keys:
+                if key.raw in over:
+                    continue
                 if is_burnt and (
                     holding.grant.who is None or key not in had or key.raw in barred
                 ):
@@ -141,6 +144,17 @@ class Readers:
 
 def _is_under(holding: Holding, dot: Dot | None) -> bool:
     return dot is not None and any(each.dot == dot for each in holding.line)
+
+
+def _taken_over(holding: Holding) -> set[bytes]:
+    """The keys from which a rotation has taken a grant over, a thief's maybe."""
+    heirs = [
+        child
+        for child in holding.children
+        if child.alive and not child.cuts and child.deed.author in holding.heirs
+    ]
+    kept = {key for child in heirs for key in child.keys}
+    return {key for key in holding.keys if heirs and key not in kept}
 
 
 def _end_ms(holding: Holding) -> int:
