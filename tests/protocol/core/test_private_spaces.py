@@ -6,6 +6,10 @@ from nestmate_protocol.directory.topics import network_id
 from nestmate_protocol.effects import Code, Send
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.inputs import Channel
+from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.spaces.engine.changes import Verdict
+from nestmate_protocol.spaces.invites import read_invite
+from nestmate_protocol.spaces.keyring import handing, secret_of
 from nestmate_protocol.spaces.ops import Type, open_ops
 from nestmate_protocol.spaces.requests import (
     Act,
@@ -219,6 +223,9 @@ def test_a_revocation_brings_the_new_secret_along(garden):
     garden.village.wait(1)
     sizes = [len(engine(home, garden).keyring) for home in (garden.ann, bob, cid)]
     assert sizes == [2, 1, 2]
+    deeds = engine(cid, garden)._ledger.authority.deeds.values()
+    (kinds,) = [deed.types for deed in deeds if Type.REVOKE in deed.types]
+    assert kinds == (Type.REVOKE, Type.KEYS)
     assert put(cid, PATH, VALUE).op
     assert put(bob, PATH, VALUE).code is Code.DENIED
 
@@ -250,13 +257,20 @@ def test_when_a_reader_s_time_is_up_the_next_write_waits_for_a_new_secret(garden
     assert [len(engine(home, garden).keyring) for home in (ann, bob, cid)] == [2, 1, 2]
 
 
+def times_handed(home, garden):
+    """How often a home was handed the latest secret."""
+    copy = engine(home, garden)
+    deeds = copy._ledger.authority.handed[copy.readers.epochs()[-1].name]
+    keys = [key for deed in deeds for _, keys in deed.handed for key in keys]
+    return keys.count(home.key.public.raw)
+
+
 @pytest.mark.parametrize("founder_is_there", [True, False])
 def test_what_two_did_apart_is_made_good_by_whoever_may(garden, founder_is_there):
     village, ann = garden.village, garden.ann
     bob, dora, eve = village.add("bob", "dora", "eve")
-    for home in (bob, dora):
-        village.befriend(ann, home)
-    village.befriend(dora, eve)
+    for one, other in ((ann, bob), (ann, dora), (dora, eve)):
+        village.befriend(one, other)
     grant(garden, bob, WRITER)
     grant(garden, dora, WRITER | Rights.GRANT, depth=2)
     village.cut(ann, dora)
@@ -271,6 +285,7 @@ def test_what_two_did_apart_is_made_good_by_whoever_may(garden, founder_is_there
     village.wait(60)
     assert get(eve, PATH).value == VALUE
     assert show(eve).sealed == 0
+    assert times_handed(eve, garden) == 1
 
 
 def test_a_relay_that_is_let_in_reads_what_it_has_held(garden):
@@ -305,3 +320,48 @@ def test_founders_who_must_agree_agree_on_the_secret_too(village):
     assert put(ann, PATH, VALUE).op
     village.wait(1)
     assert get(bob, PATH).value == VALUE
+
+
+def hand_out(garden, home, line, secret, readers):
+    """An op by which a home hands a secret to others, by the right of an invite."""
+    invite, copy = read_invite(line), home.core._spaces._copies[garden.space]
+    keys = [each.key.public for each in readers]
+    mutations = handing(secret, keys, lambda size: b"\x14" * size)
+    pen, key = home.core._spaces._desk._documents._pen, SigningKey(invite.seed)
+    return pen.act(copy, mutations, invite.dot, garden.village.now, key)
+
+
+def test_nobody_writes_under_a_secret_that_a_removed_one_hands_out(garden):
+    village, ann, cid = garden.village, garden.ann, garden.join("cid")
+    (bob,) = village.add("bob")
+    village.befriend(ann, bob)
+    line = ann.ask(InviteToSpace("garden", WRITER)).invite
+    bob.ask(JoinSpace(line))
+    village.wait(2)
+    garden.revoke(bob)
+    village.wait(1)
+    trap = secret_of(garden.space, b"\x13" * 32)
+    op = hand_out(garden, bob, line, trap, [ann, cid])
+    for home in (ann, cid):
+        held = engine(home, garden)
+        assert held.admit(op, village.now).verdict is Verdict.NEW
+        assert held.keyring.get(trap.name) == trap
+        assert put(home, f"beds/{home.name}", VALUE).op
+        ops = open_ops(map(held.wire, held.ops.held()), NETWORK, sealed=True)
+        assert not [each for each in ops if each.box.startswith(trap.name)]
+
+
+def test_an_invite_brings_the_secrets_while_its_maker_is_away(garden):
+    village, relay = garden.village, garden.join("relay", Rights.RELAY)
+    put(garden.ann, PATH, VALUE)
+    line = garden.ann.ask(InviteToSpace("garden", WRITER)).invite
+    (bob,) = village.add("bob")
+    village.befriend(relay, bob)
+    village.wait(1)
+    village.stop(garden.ann)
+    bob.ask(JoinSpace(line))
+    village.wait(3)
+    assert get(bob, PATH).value == VALUE
+    village.restart(bob)
+    assert put(bob, PATH, b"after a restart").op
+    assert get(bob, PATH).value == b"after a restart"

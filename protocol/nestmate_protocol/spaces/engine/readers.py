@@ -6,7 +6,7 @@ this is advice to those who write and hand out secrets: whether an op counts doe
 hang on it, so that it may ask for the time. This file opens no box.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nestmate_protocol.clocks import COUNTER_BITS, Moment
@@ -33,6 +33,8 @@ class Readers:
         self._authority = authority
         self._epochs: list[Epoch] = []
         self._counted = -1
+        self._entitled: dict[DeviceKey, int] = {}
+        self._holds = (-1, 0, 0)
 
     def __repr__(self) -> str:
         return f"<Readers by {self._authority!r}>"
@@ -70,11 +72,22 @@ class Readers:
             for deed in deeds
         )
 
-    def entitled(self, now: Moment, gone: Dot | None = None) -> dict[DeviceKey, int]:
+    def entitled(self, now: Moment, gone: Dot | None = None) -> Mapping[DeviceKey, int]:
         """The keys that are to read, each with the Unix ms when it ends, 0 for never.
 
         ``gone`` is a grant that is about to be taken back.
         """
+        if gone is not None:
+            return self._readers(now, gone)
+        deeds, first_ms, last_ms = self._holds
+        if deeds != self.deeds or not first_ms <= now.wall_ms <= last_ms:
+            ends = [_end_ms(holding) for holding in self._usable(now)]
+            last_ms = min((end for end in ends if end), default=HLC_MAX)
+            self._entitled = self._readers(now, None)
+            self._holds = self.deeds, now.wall_ms, last_ms
+        return self._entitled
+
+    def _readers(self, now: Moment, gone: Dot | None) -> dict[DeviceKey, int]:
         holdings = self._authority.holdings.values()
         genesis = self._authority.genesis
         ended = [each for each in holdings if each.cuts or _is_under(each, gone)]
