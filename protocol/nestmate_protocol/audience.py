@@ -1,6 +1,6 @@
 """The audience: who is connected and what each may have, told by those who know.
 
-Blobs are given to agents and to members of spaces, which are the affairs of two other
+Blobs are given to agents and to readers of spaces, which are the affairs of two other
 subjects; here their answers come together. This file decides nothing.
 """
 
@@ -10,7 +10,7 @@ from nestmate_protocol.spaces.subject import Spaces
 
 
 class Audience:
-    """Whom this node can talk to, as agents and as members."""
+    """Whom this node can talk to, as agents and as readers of spaces."""
 
     def __init__(self, neighbours: Neighbours, spaces: Spaces) -> None:
         self._neighbours = neighbours
@@ -31,6 +31,6 @@ class Audience:
         """The agent at a connected peer, proved by its card."""
         return self._neighbours.agent_at(peer)
 
-    def members(self, space: SpaceId) -> list[PeerId]:
-        """Everybody connected who has proved to be let into a space."""
-        return self._spaces.members(space)
+    def readers(self, space: SpaceId) -> list[PeerId]:
+        """Everybody connected who has proved that it may read in a space."""
+        return self._spaces.readers(space)

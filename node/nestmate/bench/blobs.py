@@ -52,7 +52,7 @@ class _Other:
     def agent_at(self, peer: PeerId) -> Address | None:  # noqa: ARG002 - as above
         return None
 
-    def members(self, space: SpaceId) -> list[PeerId]:  # noqa: ARG002 - as above
+    def readers(self, space: SpaceId) -> list[PeerId]:  # noqa: ARG002 - as above
         return []
 
 

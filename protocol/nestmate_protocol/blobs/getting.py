@@ -178,7 +178,7 @@ class Getting:
                 peer = self._audience.peer_of(scope)
                 found += [] if peer is None else [peer]
             else:
-                found += self._audience.members(scope)
+                found += self._audience.readers(scope)
         return found
 
     def _go_on(

@@ -1,7 +1,7 @@
 """Giving: what of our blobs a peer may have, and how fast it gets it.
 
 A hash is not enough: a blob is given to anybody only if it is public, else to the
-agents it was shared with and to members of the spaces it was put into; all others are
+agents it was shared with and to readers of the spaces it was put into; all others are
 told what they would be told if it were not here. Each asked chunk is one credit of the
 peer's; nothing is sent that was not asked for. This file fetches nothing.
 """
@@ -79,7 +79,7 @@ class Giving:
         return any(
             scope == agent
             if isinstance(scope, Address)
-            else peer in self._audience.members(scope)
+            else peer in self._audience.readers(scope)
             for scope in entry.scopes
         )
 

@@ -25,8 +25,8 @@ class Audience(Protocol):
         """The agent at a connected peer, proved by its card."""
         ...
 
-    def members(self, space: SpaceId) -> Iterable[PeerId]:
-        """Everybody connected who has proved to be let into a space."""
+    def readers(self, space: SpaceId) -> Iterable[PeerId]:
+        """Everybody connected who has proved that it may read in a space."""
         ...
 
 

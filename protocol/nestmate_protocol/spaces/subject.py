@@ -14,6 +14,7 @@ from nestmate_protocol.clocks import Moment, patience_ms
 from nestmate_protocol.codec import plain
 from nestmate_protocol.effects import Effect, Notify, Reply
 from nestmate_protocol.errors import LocalError
+from nestmate_protocol.grants import Rights
 from nestmate_protocol.identity.log import IdentityLog
 from nestmate_protocol.ids import Address, NetworkId, PeerId, SpaceId
 from nestmate_protocol.keys import SigningKey
@@ -156,9 +157,20 @@ class Spaces:
             for effect in _effects(self._sessions.offer(peer, space, name, grant))
         ]
 
-    def members(self, space: SpaceId) -> list[PeerId]:
-        """Everybody connected who has proved to be let into a space."""
-        return self._sessions.company.members(space)
+    def readers(self, space: SpaceId) -> list[PeerId]:
+        """Everybody connected who has proved that it may read in a space.
+
+        Who may only pass its ops on is none of them.
+        """
+        copy, now = self._copies.get(space), self._copies.now
+        if copy is None or now is None:
+            return []
+        rights = copy.engine.rights
+        return [
+            peer
+            for peer, keys in self._sessions.company.proved(space)
+            if any(rights.is_entitled(key, Rights.READ, now) for key in keys)
+        ]
 
     def found(
         self, key: bytes, providers: Iterable[tuple[PeerId, tuple[str, ...]]]

@@ -22,7 +22,13 @@ from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import BlobId
 from nestmate_protocol.inputs import Arrived
 from nestmate_protocol.limits import CHUNK_BYTES
-from nestmate_protocol.spaces.requests import CreateSpace, InviteToSpace, JoinSpace
+from nestmate_protocol.spaces.requests import (
+    CreateSpace,
+    InviteToSpace,
+    JoinSpace,
+    ListMembers,
+    RevokeGrant,
+)
 
 BODY = shake_256(b"a picture").digest(20 * CHUNK_BYTES + 5)
 
@@ -63,10 +69,10 @@ def get(home, blob, **more):
     return body
 
 
-def garden(village, *homes):
+def garden(village, *homes, rights=Rights.READ):
     """A space of all of them."""
     space = homes[0].ask(CreateSpace("garden")).space
-    line = homes[0].ask(InviteToSpace("garden", Rights.READ)).invite
+    line = homes[0].ask(InviteToSpace("garden", rights)).invite
     for home in homes[1:]:
         home.ask(JoinSpace(line))
     village.wait(3)
@@ -252,6 +258,27 @@ def test_a_reference_somebody_else_wrote_opens_nothing(village):
     blob = put(ann)
     assert get(ann, blob, spaces=(space,)) == BODY
     assert get(bob, blob, spaces=(space,), wait_seconds=5).code is Code.TIMED_OUT
+
+
+def test_who_may_only_relay_a_space_is_given_none_of_its_blobs(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    space = garden(village, ann, bob, rights=Rights.RELAY)
+    blob = put(ann, scopes=(space,))
+    assert ann.core._spaces._sessions.company.members(space) == [bob.peer]
+    assert get(bob, blob, agents=(ann.address,), wait_seconds=5).code is Code.TIMED_OUT
+    assert not chunks_of(ann)
+
+
+def test_a_member_that_was_revoked_is_given_nothing_more(village):
+    ann, bob = village.add("ann", "bob")
+    village.befriend(ann, bob)
+    space = garden(village, ann, bob)
+    blob = put(ann, scopes=(space,))
+    grants = ann.ask(ListMembers("garden")).grants
+    ann.ask(RevokeGrant("garden", next(g.grant for g in grants if g.grant)))
+    village.wait(1)
+    assert get(bob, blob, agents=(ann.address,), wait_seconds=5).code is Code.TIMED_OUT
 
 
 def test_a_search_that_goes_on_in_a_space_gives_the_space_nothing(village):

@@ -4,7 +4,7 @@ This file begins runs and reads how they ended; it knows no frame.
 """
 
 from nestmate_protocol.clocks import Moment
-from nestmate_protocol.ids import PeerId, SpaceId
+from nestmate_protocol.ids import DeviceKey, PeerId, SpaceId
 from nestmate_protocol.spaces.sync.floor import Floor, Outcome
 from nestmate_protocol.spaces.sync.runs import Runs
 
@@ -24,6 +24,11 @@ class Company:
         floor = self._floor
         links = floor.sharing(space)
         return [link.peer for link in links if floor.may_have(link, space)]
+
+    def proved(self, space: SpaceId) -> list[tuple[PeerId, tuple[DeviceKey, ...]]]:
+        """Everybody connected who shares a space, with the keys each has shown."""
+        links = self._floor.sharing(space)
+        return [(link.peer, link.proved.get(space, ())) for link in links]
 
     def compare(self, space: SpaceId, now: Moment) -> list[Outcome]:
         """Reconcile with every member that is connected, now."""
