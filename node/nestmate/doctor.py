@@ -8,12 +8,13 @@ how a node works.
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from nestmate.errors import BusyError, NodeError
 from nestmate.home import Home
 from nestmate.keyfile import is_sealed, load_identity, load_log
+from nestmate.operations.forms import plain
 from nestmate.operations.status import Finding
 from nestmate.store.lock import FolderLock
 from nestmate_protocol.directory.requests import (
@@ -23,6 +24,15 @@ from nestmate_protocol.directory.requests import (
     StatusView,
 )
 from nestmate_protocol.friends.requests import ContactViews, ListContacts, Trust
+from nestmate_protocol.ids import Address
+from nestmate_protocol.spaces.requests import (
+    ListSpaces,
+    ListVoid,
+    SpaceView,
+    SpaceViews,
+    Standing,
+    WriteViews,
+)
 
 if TYPE_CHECKING:
     from nestmate.node.assembly import Node
@@ -32,6 +42,7 @@ DISK_SHARE_FULL: Final = 0.95
 EPOCH_FLOOR: Final = 1_750_000_000  # mid 2025: no honest clock is older than this code
 KNOCK_SECONDS_MAX: Final = 1.0
 NAMES_SHOWN_MAX: Final = 5
+VOID_SHOWN_MAX: Final = 1_000
 SEVERITIES: Final = ("error", "warning", "note", "ok")
 
 
@@ -61,6 +72,7 @@ async def checks(node: "Node") -> list[Finding]:
         *_friends(contacts, peers),
         *_border(node),
         *_readers(node),
+        *await _spaces(node, status.address),
     ]
 
 
@@ -315,3 +327,74 @@ def _readers(node: "Node") -> Iterator[Finding]:
             f"readers of {', '.join(list(dead)[:NAMES_SHOWN_MAX])}.",
             hint="See `nestmate event dead ls`; retry or remove them.",
         )
+
+
+async def _spaces(node: "Node", me: Address) -> list[Finding]:
+    """How this node's copies of spaces stand, and what waits for somebody in them."""
+    views = await node.ask(ListSpaces())
+    assert isinstance(views, SpaceViews)  # noqa: S101 - the core's word
+    joined = [each for each in views.spaces if each.standing is Standing.MEMBER]
+    lost: dict[str, int] = {}
+    for each in joined:
+        if each.void:
+            void = await node.ask(ListVoid(each.space.text, VOID_SHOWN_MAX))
+            assert isinstance(void, WriteViews)  # noqa: S101 - the core's word
+            lost[each.name] = sum(1 for write in void.writes if write.who == me)
+    findings = [*_standing(views.spaces), *_lost(lost)]
+    if joined and not findings:
+        text = f"Nothing waits for anybody in {_count(len(joined), 'space')}."
+        findings.append(_well("spaces", text))
+    return findings
+
+
+def _standing(spaces: Sequence[SpaceView]) -> Iterator[Finding]:
+    joining = [each for each in spaces if each.standing is Standing.JOINING]
+    offered = [each for each in spaces if each.standing is Standing.OFFERED]
+    alone = [each for each in spaces if each.members > 1 and not each.peers]
+    torn = [each for each in spaces if each.conflicts]
+    if joining:
+        yield Finding(
+            code="spaces-joining",
+            severity="warning",
+            text=f"No member has let this node in yet: {_called(joining)}.",
+            hint="It goes on trying. See that whoever invited you runs, and ask for a "
+            "new invite if that one has expired.",
+        )
+    if offered:
+        yield Finding(
+            code="spaces-offered",
+            severity="note",
+            text=f"Somebody lets this agent in: {_called(offered)}.",
+            hint="Join with `nestmate space join SPACE`.",
+        )
+    if alone:
+        yield Finding(
+            code="spaces-alone",
+            severity="note",
+            text=f"No other member is connected: {_called(alone)}.",
+            hint="What is written stays here until one is; ask whether they run.",
+        )
+    if torn:
+        count = sum(each.conflicts for each in torn)
+        yield Finding(
+            code="conflicts",
+            severity="note",
+            text=f"{_count(count, 'document')} in conflict: {_called(torn)}.",
+            hint="See `nestmate conflicts SPACE`; a `put --expect` settles one.",
+        )
+
+
+def _lost(lost: dict[str, int]) -> Iterator[Finding]:
+    if count := sum(lost.values()):
+        names = ", ".join(plain(name) for name in lost if lost[name])
+        yield Finding(
+            code="void-writes",
+            severity="warning",
+            text=f"{_count(count, 'write')} of this agent without effect: {names}.",
+            hint="`nestmate space void SPACE` says why; write again what matters.",
+        )
+
+
+def _called(spaces: Sequence[SpaceView]) -> str:
+    names = [plain(each.name) or each.space.text for each in spaces]
+    return ", ".join(names[:NAMES_SHOWN_MAX])

@@ -467,6 +467,7 @@ class Core:
             tasks_own=counts.tasks_own,
             tasks_sensed=counts.tasks_sensed,
             claims=counts.claims,
+            spaces=len(self._spaces),
             up_seconds=(now.mono_ms - began.mono_ms) / 1_000,
             faults=tuple(sorted((f.value, n) for f, n in self._faults.items())),
         )

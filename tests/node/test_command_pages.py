@@ -76,7 +76,8 @@ PRINTS = {
     "with a node also `protocol` and `python`",
     "completion": "a script for the shell, whatever was asked for",
     "signal tail": "one [event](events.md) a line",
-    "top": "one object with `status`, `signals`, `authors`, `claims` and `peers` "
+    "top": "one object with `status`, `signals`, `authors`, `claims`, `spaces` and "
+    "`peers` "
     "per view",
     "get": "the answer of [`get`](operations.md#get); with `--to` what it wrote: "
     "`blob` (null if it was none), `bytes`, `to`",

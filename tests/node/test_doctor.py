@@ -12,6 +12,8 @@ import sys
 
 import pytest
 
+from nestmate_protocol.ids import SpaceId
+
 pytestmark = pytest.mark.slow
 
 
@@ -46,6 +48,18 @@ def test_readers_that_gave_events_up_are_named(nests):
     nest.client.event.reject("shop", page.events[0].seq)
     letters = findings(nest)["dead-letters"]
     assert (letters["severity"], "shop" in letters["text"]) == ("note", True)
+
+
+def test_of_spaces_it_says_what_waits_for_somebody(nests):
+    nest = nests("spacious").make()
+    nest.up()
+    client = nest.client
+    client.space.create("own")
+    assert findings(nest)["spaces"]["severity"] == "ok"
+    other = SpaceId(bytes(32)).text
+    assert client.space.join(other, timeout=0).standing == "joining"
+    assert findings(nest)["spaces-joining"]["severity"] == "warning"
+    assert client.status().spaces == 2
 
 
 def test_a_friend_that_went_away_is_named_until_it_is_back(nests, until):

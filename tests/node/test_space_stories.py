@@ -65,6 +65,7 @@ def test_what_two_write_apart_stands_side_by_side_until_one_put_settles_it(
     seen = [nest.client.get("garden", "beds/1") for nest in garden]
     assert [each.conflict for each in seen] == [True, True]
     assert seen[0].value == seen[1].value
+    assert "conflicts" in {each.code for each in ada.client.doctor().findings}
     values = [{each.value for each in one.alternatives} for one in seen]
     assert values == [{"beans", "peas"}] * 2
     ada.client.put("garden", "beds/1", "both", expect=seen[0].version)
@@ -119,6 +120,8 @@ def test_a_member_revoked_while_away_writes_nothing_that_counts(garden, until):
     assert [(w.path, w.value, w.fate) for w in lost] == [("beds/2", "too late", "void")]
     with pytest.raises(NodeError):
         bob.client.put("garden", "beds/3", "still here")
+    found = {each.code: each.text for each in bob.client.doctor().findings}
+    assert "garden" in found["void-writes"]
 
 
 class Scribe:

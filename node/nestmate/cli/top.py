@@ -1,4 +1,4 @@
-"""The command `top`: signals, claims, peers and credit of a node at a glance.
+"""The command `top`: signals, claims, spaces, peers and credit of a node at a glance.
 
 On a terminal the view is drawn anew every few seconds until interrupted; ``--once``
 shows it once, and ``--json`` gives one document per view. It asks what other commands
@@ -23,6 +23,7 @@ _PARTS: Final = (
     ("signals", "signal.ls"),
     ("authors", "signal.authors"),
     ("claims", "claim.ls"),
+    ("spaces", "space.ls"),
     ("peers", "peer.ls"),
 )
 _LIMITED: Final = frozenset(("signal.ls", "signal.authors"))
@@ -46,7 +47,7 @@ _LIMITED: Final = frozenset(("signal.ls", "signal.authors"))
 )
 @click.pass_obj
 def top(arguments: Arguments, once: bool, every: float, rows: int) -> None:
-    """Signals, claims, peers and credit at a glance, live."""
+    """Signals, claims, spaces, peers and credit at a glance, live."""
     clears = not once and not arguments.json and sys.stdout.isatty()
     while True:
         view = _view(arguments.home, rows)

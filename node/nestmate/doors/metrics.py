@@ -28,6 +28,7 @@ def metrics(view: StatusView, meter: Meter, last_seq: int) -> str:
         _family("tasks_own", "gauge", "Own open tasks.", [(blank, view.tasks_own)]),
         _family("tasks_sensed", "gauge", "Sensed.", [(blank, view.tasks_sensed)]),
         _family("claims", "gauge", "Leases held.", [(blank, view.claims)]),
+        _family("spaces", "gauge", "Spaces taken part in.", [(blank, view.spaces)]),
         _family("events_total", "counter", "Events recorded.", [(blank, last_seq)]),
         _family("faults_total", "counter", "Refused from peers.", faults),
         _family("operations_total", "counter", "Operations run.", runs),

@@ -152,7 +152,7 @@ class Space(Response, frozen=True):
         str,
         Meta(
             description="Hash of what stands in it, in hex: equal wherever the same "
-            "writes are held."
+            "writes are held. Empty in `space ls`, for it takes long to work out."
         ),
     ]
 

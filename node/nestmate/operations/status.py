@@ -37,6 +37,9 @@ class Status(Response, frozen=True):
         int, Meta(description="Tasks whose signals are sensed here, our own included.")
     ]
     claims: Annotated[int, Meta(description="Leases held now.")]
+    spaces: Annotated[
+        int, Meta(description="Spaces it takes part in, or is just joining.")
+    ]
     up_seconds: Annotated[float, Meta(description="Since when it runs, in seconds.")]
     faults: Annotated[
         dict[str, int], Meta(description="What was refused from peers, by cause.")

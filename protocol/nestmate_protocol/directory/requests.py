@@ -188,6 +188,7 @@ class StatusView:
     tasks_own: int
     tasks_sensed: int
     claims: int
+    spaces: int
     up_seconds: float
     faults: tuple[tuple[str, int], ...]
 

@@ -177,7 +177,7 @@ class Belonging:
     def listed(self, now: Moment) -> SpaceViews:
         """All spaces this node takes part in or was offered."""
         found = sorted(self._catalogue, key=lambda each: (each.name, each.space))
-        return SpaceViews(tuple(self._view(each, now) for each in found))
+        return SpaceViews(tuple(self._view(each, now, b"") for each in found))
 
     def shown_by(self, text: str, now: Moment) -> SpaceView:
         """One space, by its name or id."""
@@ -190,7 +190,10 @@ class Belonging:
             raise MissingError("there is no such space here")
         return self._view(listing, now)
 
-    def _view(self, listing: Listing, now: Moment) -> SpaceView:
+    def _view(
+        self, listing: Listing, now: Moment, state: bytes | None = None
+    ) -> SpaceView:
+        """How one stands; its ``state`` is worked out, which is dear, if not given."""
         view = SpaceView(
             space=listing.space,
             name=listing.name,
@@ -217,7 +220,7 @@ class Belonging:
             conflicts=len(engine.views.conflicts()),
             peers=peers,
             synced_ms=synced_ms,
-            state=engine.views.state_hash(),
+            state=engine.views.state_hash() if state is None else state,
             rights=members.rights_of(copy, self._me, now),
         )
 

@@ -18,7 +18,7 @@ from nestmate_protocol.spaces.auth import endorsing, granting, revoking
 from nestmate_protocol.spaces.copies import Copy
 from nestmate_protocol.spaces.engine.rights import Membership
 from nestmate_protocol.spaces.invites import SpaceInvite
-from nestmate_protocol.spaces.ops import Dot, Mutation, Type
+from nestmate_protocol.spaces.ops import Dot, Mutation, Type, op_of
 from nestmate_protocol.spaces.requests import GrantRights, GrantView, InviteToSpace
 from nestmate_protocol.spaces.versions import read_version, version_of
 
@@ -169,14 +169,22 @@ def endorse_deed(copy: Copy, ops: Sequence[RecordId], me: DeviceKey) -> Deed:
 
 
 def views(copy: Copy) -> tuple[GrantView, ...]:
-    """Every founder, and every grant that was not revoked."""
+    """Every founder, and every grant that was not revoked, the oldest first."""
     desk = copy.engine.rights
     names, left = names_in(copy), desk.left()
     genesis = desk.genesis
     founders = () if genesis is None else genesis.founders
     shown = [_founder(address, key) for address, key in founders]
-    shown += [_view(each, names, left) for each in desk.members() if not each.revoked]
+    current = [each for each in desk.members() if not each.revoked]
+    current.sort(key=lambda each: _age(copy, each.dot))
+    shown += [_view(each, names, left) for each in current]
     return tuple(shown)
+
+
+def _age(copy: Copy, dot: Dot) -> tuple[int, Dot]:
+    """Where in time a grant belongs."""
+    standing = copy.engine.ops.standing(op_of(dot))
+    return (0 if standing is None else standing.hlc), dot
 
 
 def read_grant_name(text: str) -> Dot:

@@ -53,7 +53,8 @@ class SpaceView:
     """One space. ``ops`` are those that count here, ``void`` those that do not.
 
     ``state`` is its hash: equal here and elsewhere when both hold the same ops and can
-    read the same; ``sealed`` are those that cannot be read here.
+    read the same; in a list of spaces it is empty. ``sealed`` are those that cannot be
+    read here.
     ``peers`` are members connected now, ``synced_ms`` when one was last found to hold
     the same.
     """

@@ -96,6 +96,7 @@ def status_view(**changes: Any) -> StatusView:
         "tasks_own": 0,
         "tasks_sensed": 0,
         "claims": 0,
+        "spaces": 2,
         "up_seconds": 1.5,
         "faults": (("bad signature", 3),),
     }

@@ -46,6 +46,7 @@ async def show(node: Node, _request: StatusShow, _caller: Caller) -> Status:
         tasks_own=view.tasks_own,
         tasks_sensed=view.tasks_sensed,
         claims=view.claims,
+        spaces=view.spaces,
         up_seconds=round(view.up_seconds, 3),
         faults=dict(view.faults),
         version=metadata.version("nestmate"),
