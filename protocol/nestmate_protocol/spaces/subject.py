@@ -30,6 +30,7 @@ from nestmate_protocol.spaces.engine.changes import Change, Granted, Ungranted
 from nestmate_protocol.spaces.engine.rows import Reader
 from nestmate_protocol.spaces.epochs import Epochs
 from nestmate_protocol.spaces.letting import Letting
+from nestmate_protocol.spaces.losses import Losses
 from nestmate_protocol.spaces.members import names_in
 from nestmate_protocol.spaces.outcomes import Outcome
 from nestmate_protocol.spaces.pen import Pen
@@ -84,6 +85,7 @@ class Spaces:
         self._seeking = Seeking(
             me.peer, me.network, lambda space: not company.members(space)
         )
+        self._losses = Losses(me.key.public)
         self._comparisons = Comparisons(self._sessions.company.compared)
         pen = Pen(me.key, me.network, me.incarnation, copies.clock, entropy)
         self._epochs = epochs = Epochs(pen, copies)
@@ -218,7 +220,9 @@ class Spaces:
         self, copy: Copy, changes: Sequence[Change], now: Moment
     ) -> list[Outcome]:
         """What the changes in one copy are worth; more may come of them."""
-        outcomes: list[Outcome] = [*notices(copy, changes, names_in(copy))]
+        names = names_in(copy)
+        outcomes: list[Outcome] = [*notices(copy, changes, names)]
+        outcomes += self._losses.notices(copy, changes, names, now)
         outcomes += settlements(copy, changes, self._me.key.public, now)
         if any(isinstance(each, Granted | Ungranted) for each in changes):
             self._sessions.rights_changed(copy.listing.space, now)

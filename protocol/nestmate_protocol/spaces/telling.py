@@ -36,20 +36,20 @@ def notices(copy: Copy, changes: Iterable[Change], names: Names) -> Iterator[Not
                 if (op, path) not in seen:
                     seen.add((op, path))
                     standing = copy.engine.ops.author_of(op)
-                    yield _notice(
+                    yield notice(
                         copy, "space.changed", standing, names,
                         path=path, type=kind.name.lower(), ref=version_of([dot]),
                     )  # fmt: skip
             case ConflictOpened(path):
-                yield _notice(copy, "conflict.opened", None, names, path=path)
+                yield notice(copy, "conflict.opened", None, names, path=path)
             case ConflictResolved(path):
-                yield _notice(copy, "conflict.resolved", None, names, path=path)
+                yield notice(copy, "conflict.resolved", None, names, path=path)
             case Voided():
                 yield _fate(copy, "op.voided", change, names)
             case Restored():
                 yield _fate(copy, "op.restored", change, names)
             case Forked(author, one, other):
-                yield _notice(
+                yield notice(
                     copy, "author.forked", author, names, one=one.text, other=other.text
                 )
             case Granted(grant):
@@ -64,20 +64,21 @@ def _fate(copy: Copy, kind: str, change: Voided | Restored, names: Names) -> Not
     path = mutations[0].path if mutations else ""
     lane = change.lane.name.lower()
     more = {"op": change.op.text, "lane": lane, "path": path}
-    return _notice(copy, kind, change.author, names, **more)
+    return notice(copy, kind, change.author, names, **more)
 
 
 def _member(copy: Copy, kind: str, grant: Dot, names: Names) -> Notify:
     found = copy.engine.rights.holding(grant)
     who = None if found is None else found.who
     label = "" if found is None else found.label
-    notice = _notice(copy, kind, None, names, label=label)
-    return Notify(notice.kind, None, who, notice.details)
+    bare = notice(copy, kind, None, names, label=label)
+    return Notify(kind, None, who, bare.details)
 
 
-def _notice(
+def notice(
     copy: Copy, kind: str, author: DeviceKey | None, names: Names, **more: Scalar
 ) -> Notify:
+    """An event about something in a space, by whoever did it."""
     listing = copy.listing
     details: dict[str, Scalar] = {"space": listing.space.text, "name": listing.name}
     if author is not None and author not in names:

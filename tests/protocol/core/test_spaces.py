@@ -193,6 +193,23 @@ def test_all_types_come_to_the_same_everywhere(garden):
     assert state(ann) == state(bob)
 
 
+def bid(home, amount, until_ms):
+    change = Change("lead", Type.CLAIM, Act.BID, amount=amount, until_ms=until_ms)
+    return home.ask(WriteChanges("garden", (change,)))
+
+
+def test_who_is_outbid_hears_that_a_claim_is_lost(garden):
+    village, ann, bob = garden
+    bid(ann, 1, village.now.wall_ms * 2)
+    village.wait(1)
+    assert ann.events("claim.lost") == []
+    bid(bob, 2, village.now.wall_ms * 2)
+    village.wait(1)
+    [lost] = ann.events("claim.lost")
+    assert (lost.author, lost.details["path"]) == (bob.address, "lead")
+    assert bob.events("claim.lost") == []
+
+
 def test_a_budget_is_not_overspent_here(garden):
     village, ann, bob = garden
     key = bob.core._me.key.public
