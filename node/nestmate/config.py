@@ -60,6 +60,14 @@ class Sense(StrEnum):
 
 
 @unique
+class Urgency(StrEnum):
+    """How much counts of the urgency that others declare."""
+
+    CREDIT = "credit"
+    RANK = "rank"
+
+
+@unique
 class LogLevel(StrEnum):
     """How much a node writes into its log."""
 
@@ -96,6 +104,7 @@ class Config:
     announce: tuple[str, ...] = ()
     mdns: bool = False
     sense: Sense = Sense.SKILLS
+    urgency: Urgency = Urgency.CREDIT
     log_level: LogLevel = LogLevel.INFO
     limits: Limits = field(default_factory=Limits)
 
@@ -308,6 +317,7 @@ _READERS: Final[Mapping[str, _Reader]] = {
     "announce": _multiaddrs(_ANNOUNCE, "/dns4/node.example.org/tcp/4101"),
     "mdns": _boolean,
     "sense": _choice(Sense),
+    "urgency": _choice(Urgency),
     "log_level": _choice(LogLevel),
     "connections_max": _integer(2 * CONNECTIONS_RESERVED, CONNECTIONS_CEILING),
     "connections_in_max": _integer(0, CONNECTIONS_CEILING),
@@ -325,6 +335,7 @@ _COMMENTS: Final[Mapping[str, str]] = {
     "announce": "multiaddrs told to others in place of those listened on",
     "mdns": "look for nodes on the local network segment",
     "sense": "skills: show signals for skills offered here; all: show every signal",
+    "urgency": "credit: an urgent call costs its issuer; rank: calls are compared",
     "log_level": "debug, info, warning or error",
     "connections_max": "connections at once, both ways",
     "connections_in_max": "connections at once that others opened",

@@ -9,7 +9,7 @@ subject, no clock, no entropy of its own and no disk.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import dumps
 from typing import Final, Protocol, assert_never
 
@@ -86,6 +86,7 @@ from nestmate_protocol.signals.outcomes import (
     ToTopic,
 )
 from nestmate_protocol.signals.outside import Outside
+from nestmate_protocol.signals.parameters import RULE
 from nestmate_protocol.signals.requests import DepositTask
 from nestmate_protocol.spaces.outcomes import Reach, Settle
 from nestmate_protocol.spaces.requests import SpacesRequest
@@ -155,11 +156,13 @@ class Settings:
 
     ``peers_wanted`` is how many connections are kept up besides those friends keep;
     ``carry`` makes a node join topics of skills it only heard of, so that small
-    networks pass each other's signals on.
+    networks pass each other's signals on. ``urgency_by_rank`` compares the calls of an
+    author with its own, in place of keeping credit.
     """
 
     peers_wanted: int = 8
     carry: bool = True
+    urgency_by_rank: bool = False
 
 
 class Core:
@@ -216,6 +219,7 @@ class Core:
                 reader,
                 self._trust,
                 self._directory.able,
+                rule=replace(RULE, urgency_by_rank=settings.urgency_by_rank),
                 whose=self._neighbours.cards.author_of,
             ),
         )

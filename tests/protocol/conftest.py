@@ -20,6 +20,7 @@ from nestmate_protocol.records import Kind, Record, open_record, sign_record
 from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
 from nestmate_protocol.signals.outside import Outside
+from nestmate_protocol.signals.parameters import RULE, Rule
 
 NETWORK = NetworkId(b"\x06" * 32)
 START = Moment(1_800_000_000_000, 5_000_000)
@@ -60,6 +61,7 @@ class Agent:
     name: str
     town: "Town"
     trust: float = 1.0
+    rule: Rule = RULE
     disk: Disk = field(default_factory=Disk)
     boots: int = 0
     away: bool = False
@@ -84,6 +86,7 @@ class Agent:
                 self.disk,
                 lambda _: self.trust,
                 lambda skill, _: self.able.get(skill, ()),
+                rule=self.rule,
                 whose=self.town.whose,
             ),
         )

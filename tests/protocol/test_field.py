@@ -19,16 +19,15 @@ from nestmate_protocol.limits import (
     TASKS_PER_AUTHOR_MAX,
 )
 from nestmate_protocol.records import Kind, Record
-from nestmate_protocol.signals.field import (
-    Field,
+from nestmate_protocol.signals.cells import (
     Life,
-    Sensed,
     Share,
     Stage,
     done,
     granted,
     join_shares,
 )
+from nestmate_protocol.signals.field import Field, Sensed
 from nestmate_protocol.signals.levels import URGENCY_MAX, value_of
 from nestmate_protocol.signals.pace import Pace
 from nestmate_protocol.signals.parameters import RULE

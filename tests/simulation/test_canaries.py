@@ -238,7 +238,7 @@ def with_credits(kind):
 
     def make(*parts):
         core = Core(*parts)
-        core._board._field.credits.__class__ = kind
+        core._board._field.reckoning.__class__ = kind
         return core
 
     return make

@@ -47,6 +47,11 @@ def _seconds(value: float) -> str:
     return f"{value:.0f} s"
 
 
+def _of(author: Answer, figure: str) -> str:
+    """A figure of credit; nothing where none is kept."""
+    return figure if author["credit_max"] else ""
+
+
 def _findings(answer: Answer) -> None:
     for finding in answer["findings"]:
         show_lines(f"{finding['severity']:<8}{finding['text']}")
@@ -166,8 +171,8 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
     "signal.authors": _table(
         "authors",
         "Nobody was heard to ask for help.",
-        credit=lambda a: "liar" if a["equivocated"] else f"{a['credit']:.1f}",
-        of=lambda a: f"{a['credit_max']:.0f}",
+        credit=lambda a: "liar" if a["equivocated"] else _of(a, f"{a['credit']:.1f}"),
+        of=lambda a: _of(a, f"{a['credit_max']:.0f}"),
         asks=lambda a: f"{a['asked']:.2f}",
         counts=lambda a: f"{a['counted']:.2f}",
         others=lambda a: f"{a['usual']:.2f}",

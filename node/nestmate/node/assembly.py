@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from nestmate.config import Config, Sense
+from nestmate.config import Config, Sense, Urgency
 from nestmate.errors import StoreError
 from nestmate.home import Home
 from nestmate.keyfile import LocalIdentity
@@ -95,7 +95,10 @@ async def open_node(
                 called=config.name,
                 network=network_id(config.network),
             ),
-            Settings(carry=config.sense is Sense.ALL),
+            Settings(
+                carry=config.sense is Sense.ALL,
+                urgency_by_rank=config.urgency is Urgency.RANK,
+            ),
             os.urandom,
             store.report.incarnation,
             ahead,

@@ -212,13 +212,13 @@ class Task(Response, frozen=True):
     deposits: Annotated[int, Meta(description="How many agents need it.")]
     urgency_paid: Annotated[
         float,
-        Meta(description="What counts of the urgency here: as far as credit goes."),
+        Meta(description="What counts of the urgency here, by credit or rank."),
     ]
     credit: Annotated[
         float | None,
         Meta(
             description="What its issuer has left here, in mean signals; null for our "
-            "own tasks."
+            "own tasks, and where urgency is ranked."
         ),
     ]
     inputs: Annotated[
@@ -258,7 +258,10 @@ class Author(Response, frozen=True):
 
     address: Annotated[str, Meta(description="Who (nest1…).")]
     credit: Annotated[float, Meta(description="What is left, in mean signals.")]
-    credit_max: Annotated[float, Meta(description="What a full bucket holds.")]
+    credit_max: Annotated[
+        float,
+        Meta(description="What a full bucket holds; 0 where urgency is ranked."),
+    ]
     asked: Annotated[
         float, Meta(description="The urgency it asks for on average, from 0 to 1.")
     ]

@@ -12,9 +12,9 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import LEASE_SECONDS_MAX
 from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.cells import Cell, Life, Stage
 from nestmate_protocol.signals.claims import Claim
 from nestmate_protocol.signals.courier import pause_ms
-from nestmate_protocol.signals.field import Cell, Life, Stage
 from nestmate_protocol.signals.outcomes import ToAgent
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen

@@ -18,6 +18,7 @@ from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import FRAME_RECORDS_MAX
 from nestmate_protocol.records import Kind, Record, open_record
 from nestmate_protocol.signals.ballots import BALLOT_PREFIX
+from nestmate_protocol.signals.cells import Life, Stage, done, granted
 from nestmate_protocol.signals.claims import (
     Beat,
     Cancel,
@@ -39,7 +40,7 @@ from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import sensed_event
 from nestmate_protocol.signals.explaining import Explainer
-from nestmate_protocol.signals.field import Field, Life, Sensed, Stage, done, granted
+from nestmate_protocol.signals.field import Field, Sensed
 from nestmate_protocol.signals.greeting import calls
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.judgement import Judge

@@ -24,8 +24,9 @@ from nestmate_protocol.signals.ballots import (
     read_ballot,
     write_ballot,
 )
+from nestmate_protocol.signals.cells import Cell, Life, Stage
 from nestmate_protocol.signals.courier import pause_ms
-from nestmate_protocol.signals.field import Cell, Field, Life, Stage
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.outcomes import ToAgent
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen

@@ -18,10 +18,11 @@ from nestmate_protocol.signals.ballots import (
     Ballot,
     nominee,
 )
+from nestmate_protocol.signals.cells import Cell, Life, Stage
 from nestmate_protocol.signals.claims import Beat, Claim, Done, Release
 from nestmate_protocol.signals.clerk import REMIND, ROUND, Clerk, learn
 from nestmate_protocol.signals.courier import pause_ms
-from nestmate_protocol.signals.field import Cell, Field, Life, Stage
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen

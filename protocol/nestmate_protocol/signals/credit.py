@@ -14,12 +14,17 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import exp
-from typing import Final, NamedTuple
+from typing import Final
 
-from nestmate_protocol.ids import Address
+from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import CARDS_KNOWN_MAX
-from nestmate_protocol.signals.levels import affordable_code, cost_cents
+from nestmate_protocol.signals.levels import (
+    COST_BASE_CENTS,
+    affordable_code,
+    cost_cents,
+)
 from nestmate_protocol.signals.parameters import Rule
+from nestmate_protocol.signals.reckoning import Standing
 from nestmate_protocol.signals.records import Link
 
 _CHAINS_PER_AUTHOR: Final = 4
@@ -55,23 +60,6 @@ class _Account:
     spent: float = 0.0
     unseen: float = 0.0
     others: dict[bytes, Link] | None = None
-
-
-class Standing(NamedTuple):
-    """An author as credit sees it: ``left`` and ``cap`` in mean signals.
-
-    ``asks_cents`` is what it asks for per task, ``paid_cents`` what it got of that,
-    ``mean_cents`` what others ask for;
-    ``is_known`` tells whether it has a bucket to itself.
-    """
-
-    address: Address
-    left: float
-    cap: float
-    asks_cents: float
-    paid_cents: float
-    mean_cents: float
-    is_known: bool
 
 
 class Credits:
@@ -118,6 +106,26 @@ class Credits:
         """Somebody of whom nothing is known."""
         cap, prior, unit = self._cap, self._prior, self._unit
         return Standing(author, cap, cap, prior, prior, unit, self._is_known(author))
+
+    def counts(
+        self,
+        author: Address,
+        _: TaskId,
+        link: Link,
+        code: int,
+        *,
+        already: int,
+        now_ms: int,
+    ) -> int:
+        """How urgent an author can afford its share to be.
+
+        ``already`` is the code it has paid for on the same task before, -1 for none.
+        """
+        asked = cost_cents(code)
+        if already >= 0:
+            asked = COST_BASE_CENTS + max(0, asked - cost_cents(already))
+        paid = self.charge(author, link, asked, now_ms, opens=already < 0)
+        return code if paid >= asked else worth(code, paid, asked)
 
     def charge(
         self, author: Address, link: Link, asked: int, now_ms: int, *, opens: bool

@@ -9,11 +9,12 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.records import Record
 from nestmate_protocol.signals.asking import why_over
+from nestmate_protocol.signals.cells import Life, Stage, granted
 from nestmate_protocol.signals.claims import Beat, Claim, Done, Release
 from nestmate_protocol.signals.clerk import learn
 from nestmate_protocol.signals.council import Council
 from nestmate_protocol.signals.dependence import same
-from nestmate_protocol.signals.field import Field, Life, Stage, granted
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.orphans import Word
 from nestmate_protocol.signals.outcomes import ToAgent

@@ -15,9 +15,10 @@ from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.records import Kind
 from nestmate_protocol.signals.apart import Apart
+from nestmate_protocol.signals.cells import Stage
 from nestmate_protocol.signals.errands import Errands
 from nestmate_protocol.signals.family import Family
-from nestmate_protocol.signals.field import Field, Stage
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.flow import Flow
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.pen import Pen

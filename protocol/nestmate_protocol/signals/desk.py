@@ -28,13 +28,14 @@ from nestmate_protocol.limits import (
     TASK_INLINE_BODY_BYTES_MAX,
     TASK_INPUTS_MAX,
 )
+from nestmate_protocol.signals.cells import Stage
 from nestmate_protocol.signals.confirmations import Confirmations
 from nestmate_protocol.signals.delegation import Delegation
 from nestmate_protocol.signals.dependence import Dependence
 from nestmate_protocol.signals.details import Archive
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.family import part_key
-from nestmate_protocol.signals.field import Field, Stage
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.levels import (
     cost_cents,
@@ -225,7 +226,7 @@ class Desk:
         if cell is not None and (
             cell.life.stage != Stage.OPEN or not cell.is_gone(now)
         ):
-            left = parts.field.credits.left(cell.signal.issuer, now.mono_ms)
+            left = parts.field.reckoning.left(cell.signal.issuer, now.mono_ms)
             return sensed_view(cell, claim, left, ageing, now)
         if claim is not None:
             return held_view(claim)
@@ -249,9 +250,9 @@ class Desk:
         """Those heard of late, and liars although nothing more is heard of them."""
         parts = self._parts
         field, liars = parts.field, parts.liars.addresses()
-        standings = list(field.credits.standings(now.mono_ms))
+        standings = list(field.reckoning.standings(now.mono_ms))
         unheard = set(liars) - {standing.address for standing in standings}
-        standings += map(field.credits.blank, sorted(unheard))
+        standings += map(field.reckoning.blank, sorted(unheard))
         tasks = Counter(cell.signal.issuer.raw for cell in field)
         views = [
             author_view(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.ids import Address
+from nestmate_protocol.signals.cells import Cell, Stage
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.explaining import Explainer, in_words
-from nestmate_protocol.signals.field import Cell, Stage
 from nestmate_protocol.signals.judgement import Judge
 from nestmate_protocol.signals.levels import half_life_ms, urgency_share
 from nestmate_protocol.signals.requests import (

@@ -12,7 +12,8 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import CLAIMS_HELD_MAX
-from nestmate_protocol.signals.field import Cell, Field, Stage
+from nestmate_protocol.signals.cells import Cell, Stage
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.judgement import Judge, Judgement, Outlook, Taker
 from nestmate_protocol.signals.levels import code_of, urgency_share
 from nestmate_protocol.signals.requests import Explanation, Prospect, Rival
@@ -102,7 +103,8 @@ class Explainer:
         if voters(cell.signal):
             sentence = _voted_sentence(known) or sentence
         if prospect in _UNSETTLED:
-            sentence += _price_note(known) + _credit_note(known)
+            left = self.field.reckoning.left(cell.signal.issuer, now.mono_ms)
+            sentence += _price_note(known) + _credit_note(known, ranked=left is None)
             silent = cell.signal.issuer in self.judge.silence
             if silent and not voters(cell.signal):
                 sentence += " Its issuer is silent: tasks of others come before it."
@@ -243,12 +245,17 @@ def _price_note(known: Explanation) -> str:
     )
 
 
-def _credit_note(known: Explanation) -> str:
+def _credit_note(known: Explanation, *, ranked: bool) -> str:
     if known.urgency_counted >= known.urgency:
         return ""
+    why = (
+        "too many of its issuer's last calls are as urgent."
+        if ranked
+        else "its issuer has no credit for more."
+    )
     return (
         f" Its urgency counts as {known.urgency_counted:.2f} and not as"
-        f" {known.urgency:.2f}: its issuer has no credit for more."
+        f" {known.urgency:.2f}: {why}"
     )
 
 

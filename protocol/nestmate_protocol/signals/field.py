@@ -1,87 +1,41 @@
 """The field: which tasks are sensed here, how strongly, and how they fade.
 
-Everything kept is joined: deposits per depositor by larger count, then amount, then
-earlier birth; a task's life by lexicographic maximum. Joins are commutative,
-associative and idempotent, so that order, loss and duplication of news do not matter.
-Strength is computed when it is read, on the local monotonic clock alone. The field
-takes in what is bounded and fresh and knows nothing of who answers a call.
+Everything kept is joined. Joins are commutative, associative and idempotent, so that
+order, loss and duplication of news do not matter. The field takes in what is bounded
+and fresh and knows nothing of who answers a call.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum, IntEnum, unique
-from hashlib import sha256
-from math import fsum
-from typing import Final, NamedTuple, TypeVar
+from enum import Enum, unique
+from typing import Final, TypeVar
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import (
-    DEPOSITORS_PER_TASK_MAX,
     EARLY_RECORDS_PER_TASK_MAX,
     EARLY_TASKS_MAX,
     TASKS_KNOWN_MAX,
     TASKS_PER_AUTHOR_MAX,
 )
 from nestmate_protocol.records import Record
-from nestmate_protocol.signals.credit import Credits, worth
-from nestmate_protocol.signals.levels import (
-    COST_BASE_CENTS,
-    URGENCY_MAX,
-    cost_cents,
-    half_life_ms,
-    value_of,
+from nestmate_protocol.signals.cells import (
+    Cell,
+    Life,
+    Share,
+    Stage,
+    add_share,
+    join_shares,
 )
+from nestmate_protocol.signals.credit import Credits
 from nestmate_protocol.signals.pace import Paces
 from nestmate_protocol.signals.parameters import RULE, Rule
+from nestmate_protocol.signals.ranks import Ranks
+from nestmate_protocol.signals.reckoning import Reckoning
 from nestmate_protocol.signals.records import Deposit, Link, Signal, task_id
 
-INTENSITY_MAX: Final = 4 * URGENCY_MAX
-EVAPORATED: Final = 1 / 64
 REPLAY_MS_MAX: Final = 24 * 3_600_000
 _EVICT_SHARE: Final = 16
-_RANK_BYTES: Final = 8
-
-
-@unique
-class Stage(IntEnum):
-    """Where one generation of a task stands; later stages win."""
-
-    OPEN = 0
-    GRANTED = 1
-    CANCELLED = 2
-    DONE = 3
-
-
-class Life(NamedTuple):
-    """What the issuer last said of a task; the lexicographically largest is true.
-
-    ``rank`` orders holders within one generation and stage; ``holder`` is 32 bytes,
-    or none.
-    """
-
-    generation: int
-    stage: Stage
-    rank: int = 0
-    holder: bytes = b""
-
-
-class Share(NamedTuple):
-    """One depositor's latest deposit; ``birth_ms`` is on the local monotonic clock."""
-
-    n: int
-    amount_code: int
-    birth_ms: int
-
-
-class Parts(NamedTuple):
-    """The factors of a stimulus, and the intensity ``I`` they come from."""
-
-    intensity: float
-    urgency: float
-    growth: float
-    freshness: float
 
 
 @unique
@@ -93,114 +47,17 @@ class Sensed(Enum):
     NOTHING = "nothing"
 
 
-@dataclass(slots=True)
-class Cell:
-    """One task as sensed here; ``signal`` is the latest one, ``data`` its record.
-
-    ``urgency_code`` is what its issuer could pay of the urgency it declares.
-    ``opened_ms``, ``called_ms`` and ``sent_ms`` are the births of the task, of its
-    generation as far as it was heard, and of that record on the local monotonic clock.
-    ``wide`` tells that it came over its topic, as its end will.
-    """
-
-    task: TaskId
-    signal: Signal
-    record_id: bytes
-    data: bytes
-    opened_ms: int
-    called_ms: int
-    sent_ms: int
-    life: Life
-    shares: dict[bytes, Share]
-    urgency_code: int
-    wide: bool = False
-
-    def intensity(self, now_ms: int) -> float:
-        """``I = min(S_max, sum of a_d 2^(-age_d / half-life))``."""
-        signal = self.signal
-        half_life = half_life_ms(signal.urgency_code, signal.half_life_seconds)
-        total = fsum(
-            [
-                value_of(share.amount_code)
-                * 2.0 ** (-max(0, now_ms - share.birth_ms) / half_life)
-                for share in self.shares.values()
-            ]
-        )
-        return min(INTENSITY_MAX, total)
-
-    def urgency(self, now_ms: int) -> float:
-        """``u_eff``: the declared urgency, or what all deposits together make of it."""
-        declared = value_of(self.urgency_code)
-        return min(URGENCY_MAX, max(declared, self.intensity(now_ms)))
-
-    def age_seconds(self, now_ms: int) -> float:
-        """For how long the task has been open, as far as is known here."""
-        return max(0, now_ms - self.opened_ms) / 1_000
-
-    def parts(self, now_ms: int, ageing: float) -> Parts:
-        """What the stimulus is made of; ``ageing`` is A in seconds."""
-        intensity = self.intensity(now_ms)
-        declared = value_of(self.urgency_code)
-        return Parts(
-            intensity=intensity,
-            urgency=min(URGENCY_MAX, max(declared, intensity)),
-            growth=1 + self.age_seconds(now_ms) / ageing,
-            freshness=min(1.0, 2 * intensity / declared),
-        )
-
-    def strength(self, now_ms: int, ageing: float) -> float:
-        """The stimulus ``S = u_eff (1 + age / A) min(1, I / I_0)``, ``I_0 = u / 2``.
-
-        ``ageing`` is A in seconds.
-        """
-        parts = self.parts(now_ms, ageing)
-        return parts.urgency * parts.growth * parts.freshness
-
-    def is_gone(self, now: Moment) -> bool:
-        """Whether the task's time is over, or its issuer has been silent too long."""
-        signal = self.signal
-        if self.opened_ms + signal.ttl_seconds * 1_000 <= now.mono_ms:
-            return True
-        if 0 < signal.deadline_ms <= now.wall_ms:
-            return True
-        floor = EVAPORATED * value_of(self.urgency_code) / 2
-        return self.intensity(now.mono_ms) < floor
-
-
-def rank_of(task: TaskId, generation: int, holder: Address) -> int:
-    """A holder's rank in one generation, the same at every node; larger is better."""
-    digest = sha256(task.raw + generation.to_bytes(8) + holder.raw).digest()
-    return ~int.from_bytes(digest[:_RANK_BYTES]) & (1 << 8 * _RANK_BYTES) - 1
-
-
-def granted(task: TaskId, generation: int, holder: Address) -> Life:
-    """The life a lease speaks of."""
-    rank = rank_of(task, generation, holder)
-    return Life(generation, Stage.GRANTED, rank, holder.raw)
-
-
-def done(task: TaskId, generation: int, holder: Address) -> Life:
-    """The life a receipt speaks of."""
-    rank = rank_of(task, generation, holder)
-    return Life(generation, Stage.DONE, rank, holder.raw)
-
-
-def join_shares(one: Share, other: Share) -> Share:
-    """The later of two deposits of one depositor on one task."""
-    if (one.n, one.amount_code, -one.birth_ms) >= (
-        other.n,
-        other.amount_code,
-        -other.birth_ms,
-    ):
-        return one
-    return other
-
-
 def _everybody(_: Address) -> float:
     return 1.0
 
 
 Trust = Callable[[Address], float]
+
+
+def _reckoning(rule: Rule, trust: Trust) -> Reckoning:
+    return Ranks(rule) if rule.urgency_by_rank else Credits(rule, trust)
+
+
 _News = Life | Share
 _Key = TypeVar("_Key")
 
@@ -212,7 +69,7 @@ class Field:
         self, me: Address, rule: Rule = RULE, trust: Trust = _everybody
     ) -> None:
         self._me = me
-        self.credits = Credits(rule, trust)
+        self.reckoning = _reckoning(rule, trust)
         self._cells: dict[bytes, Cell] = {}
         self._by_author: dict[bytes, dict[bytes, None]] = {}
         self._by_skill: dict[str, dict[bytes, None]] = {}
@@ -279,12 +136,12 @@ class Field:
             self._pay(depositor, now)
             already = known.amount_code if known else -1
             code, link = share.amount_code, deposit.link
-            code = self._paid(depositor, link, code, already=already, now=now)
+            code = self._counted(depositor, task, link, code, already=already, now=now)
             share = share._replace(amount_code=code)
         if cell is None:
             self._keep_early(task, depositor, share)
             return False
-        return _share(cell, depositor.raw, share)
+        return add_share(cell, depositor.raw, share)
 
     def tell(self, issuer: Address, task: TaskId, life: Life) -> bool:
         """Join what a task's issuer says of it; whether that is news here.
@@ -332,11 +189,7 @@ class Field:
                 self._make_room(issuer, now)
         life = Life(signal.generation, Stage.OPEN)
         link, code = signal.link, signal.urgency_code
-        if issuer.raw != self._me.raw:
-            asked = cost_cents(code)
-            paid = self.credits.charge(issuer, link, asked, now.mono_ms, opens=True)
-            if paid < asked:
-                code = worth(code, paid, asked)
+        code = self._counted(issuer, task, link, code, already=-1, now=now)
         shares = {issuer.raw: Share(link.seq, code, birth)}
         opened = birth - signal.open_ms
         cell = Cell(
@@ -357,7 +210,7 @@ class Field:
         if task.raw in self._early:
             for (author, _), news in self._early.pop(task.raw).items():
                 if isinstance(news, Share):
-                    _share(cell, author, news)
+                    add_share(cell, author, news)
                 elif author == issuer.raw:
                     cell.life = max(cell.life, news)
         return cell
@@ -369,14 +222,17 @@ class Field:
         newer = told > (cell.signal.link.seq, cell.record_id)
         if newer:
             self._pay(signal.issuer, now)
-            cell.urgency_code = self._paid(
+            cell.urgency_code = self._counted(
                 signal.issuer,
+                cell.task,
                 signal.link,
                 signal.urgency_code,
                 already=cell.urgency_code,
                 now=now,
             )
-        code = min(signal.urgency_code, cell.urgency_code)
+        code = cell.urgency_code
+        if not newer and record.id.raw != cell.record_id:
+            code = min(signal.urgency_code, code)
         share = Share(signal.link.seq, code, birth)
         cell.opened_ms = min(cell.opened_ms, birth - signal.open_ms)
         life = Life(signal.generation, Stage.OPEN)
@@ -387,7 +243,7 @@ class Field:
             cell.called_ms = min(cell.called_ms, called)
         news = newer or life > cell.life
         cell.life = max(cell.life, life)
-        _share(cell, signal.issuer.raw, share)
+        add_share(cell, signal.issuer.raw, share)
         if newer:
             if signal.skill != cell.signal.skill:
                 _discard(self._by_skill, cell.signal.skill, cell.task.raw)
@@ -402,27 +258,25 @@ class Field:
         if author.raw != self._me.raw and not self._paces.take(author.raw, now.mono_ms):
             raise RemoteError(Fault.OVER_LIMIT, "signals of one author")
 
-    def _paid(
+    def _counted(
         self,
         author: Address,
+        task: TaskId,
         link: Link,
         code: int,
         *,
         already: int,
         now: Moment,
     ) -> int:
-        """How urgent an author can afford its share to be.
+        """What counts of an urgency; our own is what we say it is.
 
-        ``already`` is the code it has paid for on the same task before, -1 for none.
+        ``already`` is what counted on the same task before, -1 for nothing.
         """
         if author.raw == self._me.raw:
             return code
-        asked = cost_cents(code)
-        if already >= 0:
-            asked = COST_BASE_CENTS + max(0, asked - cost_cents(already))
-        opens = already < 0
-        paid = self.credits.charge(author, link, asked, now.mono_ms, opens=opens)
-        return code if paid >= asked else worth(code, paid, asked)
+        return self.reckoning.counts(
+            author, task, link, code, already=already, now_ms=now.mono_ms
+        )
 
     def _make_room(self, author: Address, now: Moment) -> None:
         """Let one more task of this author in, at the cost of what is gone or weak."""
@@ -468,28 +322,6 @@ class Field:
     def _early_share(self, task: TaskId, author: Address) -> Share | None:
         known = self._early.get(task.raw, {}).get((author.raw, Share))
         return known if isinstance(known, Share) else None
-
-
-def _share(cell: Cell, depositor: bytes, share: Share) -> bool:
-    """Join one share; whether that is news.
-
-    Beyond the bound the issuer stays, and of the others those whose address is
-    nearest to the task's id, so that every node keeps the same ones.
-    """
-    known = cell.shares.get(depositor)
-    joined = share if known is None else join_shares(known, share)
-    if joined == known:
-        return False
-    cell.shares[depositor] = joined
-    if len(cell.shares) > DEPOSITORS_PER_TASK_MAX:
-        goal, issuer = int.from_bytes(cell.task.raw), cell.signal.issuer.raw
-        farthest = max(
-            (raw for raw in cell.shares if raw != issuer),
-            key=lambda raw: int.from_bytes(raw) ^ goal,
-        )
-        del cell.shares[farthest]
-        return farthest != depositor
-    return True
 
 
 def _discard(index: dict[_Key, dict[bytes, None]], key: _Key, raw: bytes) -> None:

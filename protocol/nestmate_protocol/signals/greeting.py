@@ -13,8 +13,9 @@ from collections.abc import Collection
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address
 from nestmate_protocol.limits import SIGNALS_PER_AUTHOR_BURST
+from nestmate_protocol.signals.cells import Cell, Stage
 from nestmate_protocol.signals.emitter import Emitter
-from nestmate_protocol.signals.field import Cell, Field, Stage
+from nestmate_protocol.signals.field import Field
 
 
 def calls(

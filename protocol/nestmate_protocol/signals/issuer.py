@@ -27,6 +27,7 @@ from nestmate_protocol.limits import (
 )
 from nestmate_protocol.signals.alarms import Alarms
 from nestmate_protocol.signals.apart import had_another
+from nestmate_protocol.signals.cells import Life, Stage, done, granted
 from nestmate_protocol.signals.claims import (
     Beat,
     Cancel,
@@ -37,7 +38,7 @@ from nestmate_protocol.signals.claims import (
 from nestmate_protocol.signals.digest import Digest
 from nestmate_protocol.signals.emitter import Emitter
 from nestmate_protocol.signals.events import task_event
-from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.lessons import learn
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import Reject, ToAgent, ToTopic

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import BYTES_PER_PEER_PER_SECOND
+from nestmate_protocol.signals.cells import Cell
 from nestmate_protocol.signals.demand import Demand
-from nestmate_protocol.signals.field import Cell
 from nestmate_protocol.signals.levels import FLASH, level_of, value_of
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.requests import Estimate, SpeedSource

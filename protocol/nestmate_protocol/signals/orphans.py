@@ -19,9 +19,10 @@ from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import LEASE_SECONDS_MAX
 from nestmate_protocol.records import Kind, Record
 from nestmate_protocol.signals.alarms import Alarms
+from nestmate_protocol.signals.cells import Cell
 from nestmate_protocol.signals.claims import Beat, Claim, Done, Release
 from nestmate_protocol.signals.crowds import Crowds
-from nestmate_protocol.signals.field import Cell, Field
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.levels import value_of
 from nestmate_protocol.signals.outcomes import ToAgent, ToTopic
 from nestmate_protocol.signals.parameters import Rule

@@ -65,6 +65,9 @@ class Rule:
     credit_strangers: int = 16
     credit_known_trust: float = 0.75
     credit_window_ms: int = 600_000
+    urgency_by_rank: bool = False
+    rank_tasks: int = 40
+    rank_usual_tasks: int = 20
 
     def reach(self, able: int, repeats: int) -> int:
         """How many more agents hear of a task: F, doubled by every repetition."""

@@ -14,8 +14,9 @@ from nestmate_protocol.codec import Fields
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.records import Kind, Record
 from nestmate_protocol.signals.asking import remember
+from nestmate_protocol.signals.cells import Life, Stage, done, granted
 from nestmate_protocol.signals.claims import Cancel, Lease, Receipt
-from nestmate_protocol.signals.field import Field, Life, Stage, done, granted
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.issuer import Issuer
 from nestmate_protocol.signals.outcomes import ToAgent
 from nestmate_protocol.signals.records import Signal, task_id

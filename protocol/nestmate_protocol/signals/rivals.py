@@ -16,8 +16,8 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import Address, TaskId
 from nestmate_protocol.limits import LEASE_SECONDS_DEFAULT
 from nestmate_protocol.signals.asking import remember
+from nestmate_protocol.signals.cells import Cell, Stage, rank_of
 from nestmate_protocol.signals.claims import Lease
-from nestmate_protocol.signals.field import Cell, Stage, rank_of
 from nestmate_protocol.signals.levels import ALERT, FLASH, level_of
 from nestmate_protocol.signals.parameters import NEVER, Rule
 from nestmate_protocol.signals.records import GENERATION_MAX, Signal, TaskClass

@@ -19,9 +19,10 @@ from nestmate_protocol.ids import TaskId
 from nestmate_protocol.limits import TAKERS_WAITING_MAX
 from nestmate_protocol.signals.alarms import Alarms, wait_ms
 from nestmate_protocol.signals.asking import Plan
+from nestmate_protocol.signals.cells import Cell, Stage
 from nestmate_protocol.signals.courier import pause_ms
 from nestmate_protocol.signals.events import claim_event
-from nestmate_protocol.signals.field import Cell, Field, Stage
+from nestmate_protocol.signals.field import Field
 from nestmate_protocol.signals.judgement import Judge, Outlook, Shun, Taker
 from nestmate_protocol.signals.levels import urgency_code
 from nestmate_protocol.signals.outcomes import Listen

@@ -7,9 +7,9 @@ is cleaned on its way to people.
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.codec import plain
 from nestmate_protocol.ids import Address
-from nestmate_protocol.signals.credit import Standing
-from nestmate_protocol.signals.field import Cell, Stage
+from nestmate_protocol.signals.cells import Cell, Stage
 from nestmate_protocol.signals.levels import affordable_code, urgency_share
+from nestmate_protocol.signals.reckoning import Standing
 from nestmate_protocol.signals.records import TaskClass
 from nestmate_protocol.signals.requests import (
     AuthorView,
@@ -52,7 +52,7 @@ def claim_view(claim: HeldClaim, tenure: Tenure, now: Moment) -> ClaimView:
 def sensed_view(
     cell: Cell,
     claim: HeldClaim | None,
-    credit: float,
+    credit: float | None,
     ageing: float,
     now: Moment,
 ) -> TaskView:

@@ -28,10 +28,10 @@ from nestmate_protocol.signals.asking import (
     remember,
     why_over,
 )
+from nestmate_protocol.signals.cells import Life, Stage
 from nestmate_protocol.signals.claims import Beat, Done, Lease, Release
 from nestmate_protocol.signals.courier import Courier, Parcel
 from nestmate_protocol.signals.events import claim_event
-from nestmate_protocol.signals.field import Life, Stage
 from nestmate_protocol.signals.outcomes import ToAgent, ToTopic
 from nestmate_protocol.signals.parameters import Rule
 from nestmate_protocol.signals.pen import Pen

@@ -41,6 +41,9 @@ RULES: Final = {
     "central": Player("central dispatcher", Dispatcher),
     "signals": Player("signals", Boards),
     "signals16": Player("signals, F 16", lambda: Boards(replace(RULE, reach_min=16))),
+    "ranked": Player(
+        "signals, by rank", lambda: Boards(replace(RULE, urgency_by_rank=True))
+    ),
     "strict": Player("signals, each node verifies", lambda: Boards(strict=True)),
     "cores": Player("signals, whole cores", Cores, -GATHER_SECONDS),
     "net10": Player("contract net, 10", lambda: ContractNet(ANNOUNCED)),
