@@ -13,7 +13,7 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.identity.log import begin_log, rotate_log
 from nestmate_protocol.keys import SigningKey, recovery_key, rotation_key
-from nestmate_protocol.limits import EPHEMERAL_PER_AUTHOR_MAX
+from nestmate_protocol.limits import EPHEMERAL_PER_AUTHOR_MAX, UNSEALED_PER_STEP
 from nestmate_protocol.simulation.histories import history
 from nestmate_protocol.simulation.scribes import NETWORK, START_MS, Draft, Scribe, put
 from nestmate_protocol.spaces.auth import granting
@@ -30,6 +30,7 @@ PREFIX = b"s/1/"
 RAW = b"\x05" * 32
 READER = SigningKey(b"\x07" * 32)
 SEEDS = range(12)
+MANY = 2 * UNSEALED_PER_STEP + 1
 
 
 def travelling(op):
@@ -109,6 +110,24 @@ def test_it_does_not_matter_when_the_secret_comes(seed, make_disk):
     agree(again, ops)
     assert again.views.sizes().sealed == 0
     assert again.drain() == ()
+
+
+def test_much_that_can_be_read_at_last_is_read_a_little_at_a_time(disk):
+    ann = Scribe("ann")
+    first = ann.found([ann], private=True)
+    ann.secret = secret = secret_of(ann.space, RAW)
+    writes = [ann.write(Draft([put(f"a/{n}")], [b"x"])) for n in range(MANY)]
+    given = ann.write(Draft(handing(secret, [READER.public], lambda n: RAW[:n])))
+    engine = Engine(first.space, disk, PREFIX, keys=[READER])
+    for op in (first, *writes, given):
+        engine.admit(travelling(op), LATE)
+    assert engine.views.sizes().sealed == MANY - UNSEALED_PER_STEP
+    disk.write(engine.drain())
+    engine = Engine(first.space, disk, PREFIX, keys=[READER])
+    while engine.next_wakeup_ms() == 0:
+        engine.wake(LATE)
+    agree(engine, ann.written)
+    assert engine.views.sizes().sealed == 0
 
 
 def test_rows_made_anew_without_keys_are_read_again_with_them(disk):

@@ -150,7 +150,7 @@ class Ledger:
             self._review([*again, *self._cut_by(cuts)], now_ms)
         if not place.lane:
             self._settle_named(self.authority.deeds[raw], now_ms)
-            self._unseal(self.vault.learn(mutations))
+            self.vault.learn(mutations)
         return branch.offered > seq
 
     # --- the auth lane
@@ -223,42 +223,6 @@ class Ledger:
         by = Writer(op, found.author, found.incarnation, found.seq, found.hlc)
         return by, self.vault.parts(found)
 
-    # --- what can be read from now on
-
-    def use_keys(self, keys: Iterable[SigningKey]) -> None:
-        """Open what is sealed to these keys as well."""
-        self.vault.keyring.use(keys)
-        names: list[bytes] = []
-        for deed in self.authority.deeds.values():
-            handed = {key for _, keys_ in deed.handed for key in keys_}
-            held = self.find(deed.id) if self.vault.keyring.opens(handed) else None
-            if held is not None:
-                names += self.vault.learn(held.parts()[0])
-        self._unseal(names)
-
-    def _unseal(self, names: Iterable[bytes]) -> None:
-        """Read what waited for these secrets, and let it count if it does."""
-        for name in names:
-            for raw in self.vault.take(name):
-                found = self.find(raw)
-                if found is not None:
-                    self._reopen(raw, found)
-            self.ephemeral.reread()
-
-    def _reopen(self, raw: bytes, found: stored.Stored) -> None:
-        chain = self.chains.chain(found.lane, found.author)
-        branch = chain.branches[found.branch]
-        link = self.chains.link(chain, (found.branch, found.seq))
-        if link is None:
-            return
-        content = self.vault.covered_parts(found, link.cap)
-        covered = COVERED if content[0] else 0
-        link = link._replace(flags=covered, touched=pack_touched(content[0]))
-        self.chains.put(chain, branch, link)
-        if covered and self.standing.passes(chain, branch.number, link):
-            by = Writer(raw, found.author, found.incarnation, found.seq, found.hlc)
-            self.objects.add_again(by, content)
-
     # --- restart
 
     def _restore(self, space: SpaceId) -> None:
@@ -286,7 +250,7 @@ class Ledger:
             self._restore_deed(deed)
             ready += waiting.pop(deed.id, [])
         self._judge_all()
-        self._unseal(self.vault.restore())
+        self.vault.restore()
         self.ephemeral.restore()
 
     def _restore_deed(self, deed: Deed) -> None:

@@ -8,6 +8,7 @@ objects and does not say who is to have a secret.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from nestmate_protocol.ids import DeviceKey, SpaceId
 from nestmate_protocol.keys import SigningKey
@@ -30,7 +31,10 @@ _NOTHING: Content = ((), ())
 
 
 class Vault:
-    """What can be read in one space; ``keyring`` has what it is read with."""
+    """What can be read in one space; ``keyring`` has what it is read with.
+
+    ``readable`` are the secrets that have come and that ops may still wait for.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Vault:
         self._rows = rows
         self._authority = authority
         self.keyring = Keyring(space, keys)
+        self.readable: dict[bytes, None] = {}
         self.count = 0
 
     def __repr__(self) -> str:
@@ -118,10 +123,12 @@ class Vault:
 
     # --- what waits for a secret
 
-    def learn(self, mutations: Iterable[Mutation]) -> list[bytes]:
-        """Take in the secrets that an op hands to us; the names of the new ones."""
-        found = [each for each in map(handing_in, mutations) if each is not None]
-        return [handed.name for handed in found if self.keyring.learn(handed)]
+    def learn(self, mutations: Iterable[Mutation]) -> None:
+        """Take in the secrets that an op hands to us."""
+        for mutation in mutations:
+            handed = handing_in(mutation)
+            if handed is not None and self.keyring.learn(handed):
+                self.readable[handed.name] = None
 
     def put(self, op: Op) -> None:
         """Take note that an op cannot be read."""
@@ -134,20 +141,18 @@ class Vault:
         self._rows.delete(WAITING + box_in(skeleton)[:NAME_BYTES] + op)
         self.count -= 1
 
-    def take(self, name: bytes) -> Iterator[bytes]:
-        """The ops that waited for a secret."""
-        for row, _ in list(self._rows.scan(WAITING + name)):
+    def take(self, name: bytes, most: int) -> Iterator[bytes]:
+        """Some of the ops that waited for a secret."""
+        for row, _ in list(islice(self._rows.scan(WAITING + name), most)):
             self._rows.delete(row)
             self.count -= 1
             yield row[1 + NAME_BYTES :]
 
-    def restore(self) -> list[bytes]:
-        """Count what cannot be read, after a restart; the secrets it could be read by.
-
-        There are none, unless rows were made anew by one who had no keys.
-        """
-        if not self.is_private:
-            return []
-        waiting = [row[1 : 1 + NAME_BYTES] for row, _ in self._rows.scan(WAITING)]
-        self.count = len(waiting)
-        return [name for name in dict.fromkeys(waiting) if name in self.keyring]
+    def restore(self) -> None:
+        """Count what waits, after a restart, and see what of it can be read."""
+        self.readable = {}
+        for row, _ in self._rows.scan(WAITING) if self.is_private else ():
+            self.count += 1
+            name = row[1 : 1 + NAME_BYTES]
+            if name in self.keyring:
+                self.readable[name] = None

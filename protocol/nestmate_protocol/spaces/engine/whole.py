@@ -28,6 +28,7 @@ from nestmate_protocol.spaces.engine.opbook import Opbook
 from nestmate_protocol.spaces.engine.readers import Readers
 from nestmate_protocol.spaces.engine.rights import RightsDesk
 from nestmate_protocol.spaces.engine.rows import Reader, Rows, Write
+from nestmate_protocol.spaces.engine.unsealing import Unsealing
 from nestmate_protocol.spaces.engine.views import Views
 from nestmate_protocol.spaces.engine.waiting import Parked, Pending
 from nestmate_protocol.spaces.founding import read_genesis
@@ -82,6 +83,8 @@ class Engine:
         self.rights = RightsDesk(self._ledger, self.ops)
         self.readers = Readers(self._ledger.authority)
         self.keyring = self._ledger.vault.keyring
+        self._unsealing = Unsealing(self._ledger)
+        self._unsealing.go_on()
 
     def __repr__(self) -> str:
         return f"<Engine {self.space.short} {self._ledger!r}>"
@@ -98,7 +101,7 @@ class Engine:
 
     def use_keys(self, keys: Iterable[SigningKey]) -> None:
         """Open what is sealed to these keys as well."""
-        self._ledger.use_keys(keys)
+        self._unsealing.use_keys(keys)
 
     # --- what comes in
 
@@ -135,9 +138,12 @@ class Engine:
             self.admit(op, now)
         self._ledger.ephemeral.wake(now.wall_ms)
         self._attic.wake(now.wall_ms)
+        self._unsealing.go_on()
 
     def next_wakeup_ms(self) -> int | None:
         """When something is due, Unix ms; None for never."""
+        if self._unsealing.is_due:
+            return 0
         ephemeral_ms = self._ledger.ephemeral.next_ms
         times = (self._parked.next_ms, ephemeral_ms, self._attic.next_ms())
         return min((time for time in times if time is not None), default=None)
@@ -189,7 +195,10 @@ class Engine:
         found = self._branch_for(op, chain)
         if isinstance(found, Admission):
             return found
+        secrets = len(self.keyring)
         offered = self._ledger.keep(op, chain, found, now.wall_ms)
+        if len(self.keyring) > secrets:
+            self._unsealing.begin()
         return _NEW if offered else _QUARANTINED
 
     def _holds(self, op: bytes) -> bool:
