@@ -7,7 +7,7 @@ still verifies. This file knows neither who may write what nor what a write come
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, unique
 from functools import lru_cache
@@ -233,13 +233,19 @@ def reopen_op(data: bytes, network: NetworkId, *, sealed: bool = False) -> Op:
 
 
 def open_ops(
-    wires: Iterable[bytes], network: NetworkId, *, sealed: bool = False
+    wires: Iterable[bytes],
+    network: NetworkId,
+    *,
+    sealed: bool = False,
+    is_here: Callable[[Op], bool] = lambda _: False,
 ) -> list[Op]:
     """Several ops as ``open_op`` has them; one that is none spoils them all.
 
-    All signatures in one go: libsodium's tables stay in the cache that way.
+    ``is_here`` says of one not yet proved that its very bytes were proved before: it is
+    left out. All signatures in one go: libsodium's tables stay in the cache that way.
     """
-    found = [_read(data, network, sealed=sealed) for data in wires]
+    read = [_read(data, network, sealed=sealed) for data in wires]
+    found = [(op, letter) for op, letter in read if not is_here(op)]
     for _, letter in found:
         letter.prove()
     return [op for op, _ in found]

@@ -103,28 +103,38 @@ class Held:
     ) -> list[Op]:
         """The ops in one go, or one by one where not all of them are any.
 
+        Those whose very bytes are held are left out, for a proof costs the most.
         As long as the first op of the space is not here they may be sealed or not.
         """
         genesis = copy.engine.rights.genesis
         sealed = genesis is not None and genesis.private
+
+        def is_here(op: Op) -> bool:
+            return copy.engine.wire(op.id) == op.data
+
         try:
-            return open_ops(ops, self._network, sealed=sealed)
+            return open_ops(ops, self._network, sealed=sealed, is_here=is_here)
         except RemoteError:
             opened: list[Op] = []
         for data in ops:
             try:
-                opened.append(self._open(data, sealed=sealed, sure=genesis is not None))
+                opened += open_ops(
+                    [data], self._network, sealed=sealed, is_here=is_here
+                )
             except RemoteError as error:
-                faults.append(error.fault)
+                if genesis is None:
+                    opened += self._opened_otherwise(data, faults)
+                else:
+                    faults.append(error.fault)
         return opened
 
-    def _open(self, data: bytes, *, sealed: bool, sure: bool) -> Op:
+    def _opened_otherwise(self, data: bytes, faults: list[Fault]) -> list[Op]:
+        """An op of a private space, as far as is known before its first op is here."""
         try:
-            return open_op(data, self._network, sealed=sealed)
-        except RemoteError:
-            if sure:
-                raise
-            return open_op(data, self._network, sealed=not sealed)
+            return [open_op(data, self._network, sealed=True)]
+        except RemoteError as error:
+            faults.append(error.fault)
+            return []
 
 
 def _sort(

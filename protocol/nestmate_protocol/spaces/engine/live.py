@@ -21,7 +21,7 @@ ENTRIES_KEPT_MAX: Final = 16
 
 
 class Live:
-    """The live entries of a space."""
+    """The live entries of a space; ``changes`` grows whenever they may be others."""
 
     def __init__(self, rows: Rows, telling: Telling) -> None:
         self._rows = rows
@@ -29,6 +29,7 @@ class Live:
         self._loaded: dict[bytes, dict[bytes, bytes]] = {}
         self._unseen: set[bytes] = set()
         self._conflicts = {key[1:] for key, _ in rows.scan(b"f")}
+        self.changes = 0
 
     def __repr__(self) -> str:
         return f"<Live {len(self._loaded)} loaded>"
@@ -67,8 +68,9 @@ class Live:
 
     def all(self) -> Iterator[tuple[bytes, bytes]]:
         """Every live entry of the space, object and dot, in their order."""
-        for row, _ in self._rows.scan(b"k"):
-            yield row[1:-DOT_BYTES], row[-DOT_BYTES:]
+        cut = self._rows.cut + 1
+        for row in self._rows.keys(b"k", b"l"):
+            yield row[cut:-DOT_BYTES], row[-DOT_BYTES:]
 
     @property
     def conflicts(self) -> frozenset[bytes]:
@@ -107,6 +109,7 @@ class Live:
             self._unseen.add(key)
         else:
             loaded[dot] = raw
+        self.changes += 1
         self._rows.put(b"k" + key + dot, raw)
 
     def delete(self, key: bytes, dot: bytes) -> None:
@@ -116,6 +119,7 @@ class Live:
             self._unseen.add(key)
         elif loaded.pop(dot, None) is None:
             return
+        self.changes += 1
         self._rows.delete(b"k" + key + dot)
 
     def is_superseded(self, key: bytes, kind: Type, dot: bytes, author: bytes) -> bool:

@@ -77,6 +77,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def cut(self) -> int:
+        """How many bytes of the prefix of the space ``keys`` has in front."""
+        return len(self._prefix)
+
     def get(self, key: bytes) -> bytes | None:
         """The value under a key."""
         pending = self._pending

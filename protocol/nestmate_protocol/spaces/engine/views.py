@@ -17,7 +17,7 @@ from nestmate_protocol.spaces.engine.packing import (
     unpack_entry,
 )
 from nestmate_protocol.spaces.engine.rows import Rows
-from nestmate_protocol.spaces.ops import Dot, Type, op_of
+from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Type, op_of
 from nestmate_protocol.spaces.types import Entry
 
 Key = tuple[str, Type]
@@ -41,6 +41,8 @@ class Views:
     def __init__(self, rows: Rows, ledger: Ledger) -> None:
         self._rows = rows
         self._ledger = ledger
+        self._hash = b""
+        self._hashed_at: tuple[list[tuple[Type, bytes]], int] | None = None
 
     def __repr__(self) -> str:
         return f"<Views of {self._ledger!r}>"
@@ -94,19 +96,30 @@ class Views:
         """SHA-256 over what is live, the same for all who hold the same offered set.
 
         In a private space that is so for those who can read the same: what is sealed
-        here is not told apart, and so a relay's is over the auth lane alone.
+        here is not told apart, and so a relay's is over the auth lane alone. It is
+        reckoned anew only where something has changed since it was last asked for.
         """
-        total = sha256()
         auth = [
             (kind, deed.id + bytes((n,)))
             for deed in self._ledger.authority.deeds.values()
             if deed.valid
             for n, kind in enumerate(deed.types)
         ]
-        for kind, dot in sorted(auth):
+        stamp = sorted(auth), self._ledger.live.changes
+        if stamp != self._hashed_at:
+            self._hash, self._hashed_at = self._hash_over(stamp[0]), stamp
+        return self._hash
+
+    def _hash_over(self, auth: list[tuple[Type, bytes]]) -> bytes:
+        total = sha256()
+        for kind, dot in auth:
             total.update(encode(["", int(kind), dot]))
+        last, begin = b"", b""
         for key, dot in self._ledger.live.all():
-            total.update(encode([key[:-2].decode(), key[-1], dot]))
+            if key != last:
+                row = encode([key[:-2].decode(), key[-1], dot])
+                last, begin = key, row[:-DOT_BYTES]
+            total.update(begin + dot)
         return total.digest()
 
     def sizes(self) -> Sizes:
