@@ -350,6 +350,7 @@ async def _spaces(node: "Node", me: Address) -> list[Finding]:
 def _standing(spaces: Sequence[SpaceView]) -> Iterator[Finding]:
     joining = [each for each in spaces if each.standing is Standing.JOINING]
     offered = [each for each in spaces if each.standing is Standing.OFFERED]
+    rebuilding = [each for each in spaces if each.standing is Standing.REBUILDING]
     alone = [each for each in spaces if each.members > 1 and not each.peers]
     torn = [each for each in spaces if each.conflicts]
     if joining:
@@ -359,6 +360,14 @@ def _standing(spaces: Sequence[SpaceView]) -> Iterator[Finding]:
             text=f"No member has let this node in yet: {_called(joining)}.",
             hint="It goes on trying. See that whoever invited you runs, and ask for a "
             "new invite if that one has expired.",
+        )
+    if rebuilding:
+        yield Finding(
+            code="spaces-rebuilding",
+            severity="note",
+            text="An earlier version wrote this, and it is being made anew: "
+            f"{_called(rebuilding)}.",
+            hint="The event `space.rebuilt` says when a space is open again.",
         )
     if offered:
         yield Finding(

@@ -123,7 +123,7 @@ class Space(Response, frozen=True):
     space: Annotated[str, Meta(description="The id (space1…).")]
     name: Annotated[str, Meta(description="What it is called.")]
     standing: Annotated[
-        Literal["member", "joining", "offered"],
+        Literal["member", "joining", "offered", "rebuilding"],
         Meta(description="How this node takes part."),
     ]
     private: Annotated[bool, Meta(description="Whether what is written is sealed.")]

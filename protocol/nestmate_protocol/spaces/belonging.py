@@ -95,6 +95,7 @@ class Belonging:
         if not is_invite(body.space):
             return self._join_by_id(body.space), []
         invite = read_invite(body.space)
+        self._refuse_half_made(invite.space)
         reach = [Reach(invite.peer, invite.multiaddrs)]
         known = self._copies.get(invite.space)
         if known is not None and known.engine.rights.is_entitled(
@@ -124,6 +125,12 @@ class Belonging:
         mutation = members.taking_up(invite, self._log, self._me)
         op = self._pen.act(copy, [mutation], invite.dot, now, bearer)
         self._copies.keep_own(copy, op, now)
+
+    def go_on(self, copy: Copy, now: Moment) -> None:
+        """Go on with a space where an earlier run has left off."""
+        if copy.listing.invite:
+            self.take_up(copy, now)
+        self._epochs.tend(copy, now)
 
     def arrived(self, copy: Copy, now: Moment) -> bool:
         """Whether a space that was being joined has just been reached."""
@@ -157,6 +164,7 @@ class Belonging:
         """The copy of the space a text names."""
         listing = self._catalogue.find(text)
         copy = self._copies.get(listing.space)
+        self._refuse_half_made(listing.space)
         if copy is None:
             raise LocalError(
                 f"this agent was offered {listing.name!r} and has not joined",
@@ -197,7 +205,9 @@ class Belonging:
         view = SpaceView(
             space=listing.space,
             name=listing.name,
-            standing=listing.standing,
+            standing=Standing.REBUILDING
+            if listing.space in self._copies.remaking
+            else listing.standing,
             private=listing.private,
         )
         copy = self._copies.get(listing.space)
@@ -228,11 +238,20 @@ class Belonging:
         """Join where this agent was granted something, as somebody has said or may."""
         known = next((e for e in self._catalogue if e.name == text), None)
         space = known.space if known is not None else SpaceId.parse(text)
+        self._refuse_half_made(space)
         if self._copies.get(space) is None:
             listed = self._catalogue.get(space)
             name = "" if listed is None else listed.name
             self._open(Listing(space, 0, Standing.JOINING, name))
         return space
+
+    def _refuse_half_made(self, space: SpaceId) -> None:
+        """Raise LocalError while the rows of a space are being made anew."""
+        if space in self._copies.remaking:
+            raise LocalError(
+                "this space is being made anew, as an earlier version wrote it",
+                "wait for the event `space.rebuilt`; `nestmate doctor` tells as well",
+            )
 
     def _open(self, listing: Listing) -> Copy:
         self._copies.put(self._catalogue.add(listing))

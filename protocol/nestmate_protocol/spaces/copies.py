@@ -10,7 +10,7 @@ from typing import Final
 
 from nestmate_protocol.clocks import HybridClock, Moment
 from nestmate_protocol.effects import Save
-from nestmate_protocol.ids import RecordId, SpaceId
+from nestmate_protocol.ids import NetworkId, RecordId, SpaceId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces import sweeping as sweep_kept
 from nestmate_protocol.spaces.catalogue import Listing, Write
@@ -22,6 +22,7 @@ from nestmate_protocol.spaces.engine.changes import (
 from nestmate_protocol.spaces.engine.rows import Reader
 from nestmate_protocol.spaces.engine.whole import Engine
 from nestmate_protocol.spaces.ops import Lane, Op
+from nestmate_protocol.spaces.remaking import Remaking
 from nestmate_protocol.spaces.requests import Standing
 from nestmate_protocol.spaces.summary import Leaves, Summary
 from nestmate_protocol.spaces.sweeping import Sweep
@@ -93,7 +94,7 @@ class Copy:
 class Copies:
     """All copies, and what they wait to tell; ``key`` opens what is sealed to us."""
 
-    def __init__(self, reader: Reader, key: SigningKey) -> None:
+    def __init__(self, reader: Reader, key: SigningKey, network: NetworkId) -> None:
         self._key = key
         self.clock = HybridClock()
         self.now: Moment | None = None
@@ -102,6 +103,8 @@ class Copies:
         self._rows: list[Write] = []
         self._sweep = Sweep(reader)
         self._sweep.restore(reader.scan(sweep_kept.PREFIX))
+        self._remaking = Remaking(reader, network)
+        self._reopened: list[Copy] = []
         self._reader = reader
         self._leaves = Leaves()
         self._copies: dict[SpaceId, Copy] = {}
@@ -126,8 +129,18 @@ class Copies:
         self._copies[listing.space] = copy
         return copy
 
+    def restore(self, listing: Listing) -> None:
+        """Take part as an earlier run did, at once or when its rows are made anew."""
+        copy = self.open(listing)
+        if not copy.engine.is_readable:
+            del self._copies[listing.space]
+            self._remaking.begin(listing)
+
     def close(self, space: SpaceId) -> None:
         """Take part no longer; what is on disk goes, a little at a time."""
+        remade = self._remaking.drop(space)
+        if remade is not None:
+            self.put(self._sweep.begin(remade.number))
         copy = self._copies.pop(space, None)
         if copy is not None:
             self._touched.pop(copy, None)
@@ -154,6 +167,20 @@ class Copies:
             if due_ms is not None and due_ms <= now.wall_ms:
                 self.note(copy, copy.wake(now), own=False)
         self._rows += self._sweep.step()
+        batch, whole = self._remaking.step(now)
+        self._rows += batch
+        if whole is not None:
+            self._reopened.append(self.open(whole))
+
+    @property
+    def remaking(self) -> Remaking:
+        """The spaces that are not open, because their rows are being made anew."""
+        return self._remaking
+
+    def reopened(self) -> list[Copy]:
+        """The copies whose rows are made anew since the last time."""
+        found, self._reopened = self._reopened, []
+        return found
 
     @property
     def sweep(self) -> Sweep:

@@ -41,11 +41,15 @@ class ShowSpace:
 
 @unique
 class Standing(StrEnum):
-    """How this node takes part in a space."""
+    """How this node takes part in a space.
+
+    REBUILDING is any of the first two meanwhile its rows are made anew.
+    """
 
     MEMBER = "member"
     JOINING = "joining"
     OFFERED = "offered"
+    REBUILDING = "rebuilding"
 
 
 @dataclass(frozen=True, slots=True)

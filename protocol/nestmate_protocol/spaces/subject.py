@@ -78,7 +78,7 @@ class Spaces:
         self._me = me
         self._agents = agents
         self._catalogue = Catalogue()
-        self._copies = copies = Copies(reader, me.key)
+        self._copies = copies = Copies(reader, me.key, me.network)
         held = Held(copies, me.key, me.network)
         self._sessions = Sessions(me.peer, me.network, held, entropy)
         company = self._sessions.company
@@ -99,7 +99,7 @@ class Spaces:
         self._catalogue.restore(reader.scan(listings_kept.PREFIX), used)
         for listing in self._catalogue:
             if listing.standing is not Standing.OFFERED:
-                copies.open(listing)
+                copies.restore(listing)
 
     def __repr__(self) -> str:
         return f"<Spaces {self._catalogue!r}>"
@@ -112,10 +112,9 @@ class Spaces:
         self._copies.now = now
         for copy in self._copies:
             self._seeking.add(copy.listing.space, now)
-            if copy.listing.invite:
-                self._belonging.take_up(copy, now)
-            self._epochs.tend(copy, now)
-        return self._settle(now)
+            self._belonging.go_on(copy, now)
+        told = [_of("space.rebuilding", each) for each in self._copies.remaking]
+        return [*self._settle(now), *told]
 
     def ask(self, request: int, body: SpacesRequest, now: Moment) -> list[Outcome]:
         """A local agent's request; LocalError if it makes no sense as it stands."""
@@ -186,6 +185,11 @@ class Spaces:
         self._copies.wake(now)
         self._epochs.wake(now)
         outcomes = _effects(self._sessions.wake(now))
+        for copy in self._copies.reopened():
+            self._seeking.add(copy.listing.space, now)
+            self._belonging.go_on(copy, now)
+            outcomes += _effects(self._sessions.joined(copy.listing.space, now))
+            outcomes.append(_of("space.rebuilt", copy.listing))
         return [*outcomes, *self._seeking.wake(now), *self._settle(now)]
 
     def next_wakeup(self) -> int | None:
@@ -200,7 +204,7 @@ class Spaces:
                 for wall_ms in due
                 if wall_ms is not None
             ]
-            if self._copies.sweep:
+            if self._copies.sweep or self._copies.remaking:
                 times.append(now.mono_ms + STEP_MS)
         return min((time for time in times if time is not None), default=None)
 
@@ -227,9 +231,7 @@ class Spaces:
         if any(isinstance(each, Granted | Ungranted) for each in changes):
             self._sessions.rights_changed(copy.listing.space, now)
         if self._belonging.arrived(copy, now):
-            listing = copy.listing
-            details = {"space": listing.space.text, "name": listing.name}
-            outcomes.append(Notify("space.joined", details=details))
+            outcomes.append(_of("space.joined", copy.listing))
         self._epochs.tend(copy, now)
         return outcomes
 
@@ -282,3 +284,9 @@ class Spaces:
 def _effects(told: Iterable[Effect | Offered]) -> list[Outcome]:
     """What sync wants done; what it was offered it tells only when frames arrive."""
     return [each for each in told if not isinstance(each, Offered)]
+
+
+def _of(kind: str, listing: Listing) -> Notify:
+    """An event that is about a space as a whole."""
+    details = {"space": listing.space.text, "name": listing.name}
+    return Notify(kind, details=details)

@@ -305,3 +305,39 @@ def test_a_space_nobody_knows_is_refused_with_the_way_out(village):
     (ann,) = village.add("ann")
     assert ann.ask(ShowSpace("garden")).hint
     assert ann.ask(JoinSpace(SpaceId(b"x" * 32).text)).standing is Standing.JOINING
+
+
+def aged(home):
+    """Say that an earlier version wrote the rows of all spaces on a disk."""
+    rows = [k for k in home.disk.pairs if k.startswith(b"o/d") and k[7:] == b"m"]
+    assert rows
+    home.disk.pairs.update(dict.fromkeys(rows, b"\0an older layout"))
+
+
+def test_a_space_an_earlier_version_wrote_is_made_anew_and_open_again(garden):
+    village, ann, bob = garden
+    put(bob, "beds/1", b"beans")
+    village.wait(1)
+    village.stop(bob)
+    aged(bob)
+    put(ann, "beds/2", b"peas")
+    village.start(bob, bob.port)
+    assert len(bob.events("space.rebuilding")) == 1
+    assert bob.ask(ListSpaces()).spaces[0].standing is Standing.REBUILDING
+    assert put(bob, "beds/1", b"corn").hint
+    village.wait(60)
+    assert len(bob.events("space.rebuilt")) == 1
+    assert bob.ask(ShowSpace("garden")).standing is Standing.MEMBER
+    assert [get(bob, f"beds/{n}").value for n in (1, 2)] == [b"beans", b"peas"]
+    assert state(ann) == state(bob)
+
+
+def test_a_space_that_is_being_made_anew_can_be_left(garden):
+    village, _, bob = garden
+    village.stop(bob)
+    aged(bob)
+    village.start(bob, bob.port)
+    bob.ask(LeaveSpace("garden"))
+    village.wait(10)
+    assert bob.ask(ListSpaces()).spaces == ()
+    assert not [key for key in bob.disk.pairs if key.startswith(b"o/")]

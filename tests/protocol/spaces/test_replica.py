@@ -37,7 +37,7 @@ def hut(disk, wires):
     """A replica that holds both; takes ops, as the answer of ``Held.take``."""
     founding = open_ops(wires[:1], NETWORK)[0]
     me = SigningKey(sha256(b"hut").digest())
-    copies = Copies(disk, me)
+    copies = Copies(disk, me, NETWORK)
     copies.open(Listing(founding.space, 1, Standing.MEMBER, "hut"))
     held = Held(copies, me, NETWORK)
     assert len(held.take(founding.space, wires, NOW).new) == len(wires)

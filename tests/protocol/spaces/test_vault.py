@@ -140,7 +140,7 @@ def test_rows_made_anew_without_keys_are_read_again_with_them(disk):
     for op in ann.written:
         engine.admit(travelling(op), LATE)
     disk.write(engine.drain())
-    for batch in rebuild(first.space, disk, PREFIX, NETWORK, LATE, sealed=True):
+    for batch in rebuild(first.space, disk, PREFIX, NETWORK, LATE):
         disk.write(batch)
     assert Engine(first.space, disk, PREFIX).views.sizes().sealed == 1
     again = Engine(first.space, disk, PREFIX, keys=[READER])

@@ -3,14 +3,17 @@
 It is needed where the layout of rows has changed, or where they cannot be read. It goes
 in batches, each of which the caller writes before it asks for the next; after a crash
 it goes on where it was. Ops are put aside in an order in which most of them find what
-they rest on, and admitted once more. This file knows no rule.
+they rest on, and admitted once more; those of the auth lane come first and say whether
+the others are sealed. This file knows no rule.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 from nestmate_protocol.clocks import Moment
+from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.ids import NetworkId, SpaceId
 from nestmate_protocol.limits import REBUILT_PER_BATCH
 from nestmate_protocol.spaces.engine import stored
@@ -31,12 +34,11 @@ def rebuild(
     prefix: bytes,
     network: NetworkId,
     now: Moment,
-    *,
-    sealed: bool = False,
 ) -> Iterator[Batch]:
-    """The batches that make all rows of a space anew; ``sealed`` as for ``open_op``.
+    """The batches that make all rows of a space anew.
 
-    Afterwards the space is to be opened with a new engine.
+    Afterwards the space is to be opened with a new engine. An op that cannot be read
+    even so is let go; it comes back from whoever else has it.
     """
     yield from _put_aside(reader, prefix)
     yield from _clear(reader, prefix)
@@ -44,7 +46,9 @@ def rebuild(
     aside = prefix + ASIDE
     while rows := list(islice(reader.scan(aside), REBUILT_PER_BATCH)):
         for _, wire in rows:
-            _admit(engine, reopen_op(wire, network, sealed=sealed), now)
+            with suppress(RemoteError):
+                op = reopen_op(wire, network, sealed=engine.is_private)
+                _admit(engine, op, now)
         gone = tuple([(key, None) for key, _ in rows])
         yield (*engine.drain(), *gone)
         engine.news()
