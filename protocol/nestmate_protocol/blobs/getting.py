@@ -134,7 +134,7 @@ class Getting:
         for fetch in list(self._fetches.values()):
             entry = self._shelf.get(fetch.blob)
             if entry is not None:
-                fetch.meet(self._candidates(entry), now)
+                fetch.meet(_candidates(entry, self._audience), now)
                 if not fetch.holders:
                     effects += self._placing.seek(entry, now)
                 effects += self._carry(fetch.wake(now))
@@ -156,30 +156,36 @@ class Getting:
         ]
 
     def _fill(self, now: Moment) -> list[Effect]:
+        """Begin with what waits, what was wanted last first."""
         effects: list[Effect] = []
-        for entry in list(self._shelf):
-            if len(self._fetches) >= BLOB_FETCHES_MAX:
+        waiting = [
+            entry
+            for entry in self._shelf
+            if entry.stage is Stage.FETCHING and entry.blob not in self._fetches
+        ]
+        chest = self._shelf.chest
+        for entry in sorted(waiting, key=lambda each: -each.wanted_ms):
+            if not self._has_place(entry):
                 break
-            if entry.stage is Stage.FETCHING and entry.blob not in self._fetches:
-                tree, bits = (
-                    self._shelf.chest.tree(entry),
-                    self._shelf.chest.bits(entry),
-                )
-                fetch = self._fetches[entry.blob] = Fetch(entry.blob, tree, bits)
-                effects += self._go_on(fetch, entry, (), now)
+            fetch = Fetch(entry.blob, chest.tree(entry), chest.bits(entry))
+            self._fetches[entry.blob] = fetch
+            effects += self._go_on(fetch, entry, (), now)
         return effects
 
-    def _candidates(self, entry: Entry) -> Iterable[PeerId]:
-        if not entry.asked:
-            return self._audience.peers()
-        found: list[PeerId] = []
-        for scope in entry.asked:
-            if isinstance(scope, Address):
-                peer = self._audience.peer_of(scope)
-                found += [] if peer is None else [peer]
-            else:
-                found += self._audience.readers(scope)
-        return found
+    def _has_place(self, entry: Entry) -> bool:
+        """Whether there is a place; what nobody has makes way for what is wanted."""
+        if len(self._fetches) < BLOB_FETCHES_MAX:
+            return True
+        idle = [
+            other
+            for blob, fetch in self._fetches.items()
+            if not fetch.holders and (other := self._shelf.get(blob)) is not None
+        ]
+        last = min(idle, key=lambda each: each.wanted_ms, default=None)
+        if last is None or last.wanted_ms >= entry.wanted_ms:
+            return False
+        del self._fetches[last.blob]
+        return True
 
     def _go_on(
         self, fetch: Fetch, entry: Entry, said: Iterable[Said], now: Moment
@@ -215,3 +221,17 @@ class Getting:
                 self._owed[peer] = self._owed.get(peer, 0) + len(frame.indexes)
             effects.append(Send(peer, Channel.BLOBS, pack(frame)))
         return effects
+
+
+def _candidates(entry: Entry, audience: Audience) -> Iterable[PeerId]:
+    """Who of those connected can be asked for a blob."""
+    if not entry.asked:
+        return audience.peers()
+    found: list[PeerId] = []
+    for scope in entry.asked:
+        if isinstance(scope, Address):
+            peer = audience.peer_of(scope)
+            found += [] if peer is None else [peer]
+        else:
+            found += audience.readers(scope)
+    return found
