@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from nestmate_protocol.blobs import frames as blobs
 from nestmate_protocol.codec import decode, encode
 from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.ids import NetworkId
 from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.simulation.histories import history
 from nestmate_protocol.simulation.scribes import NETWORK
-from nestmate_protocol.spaces import auth
+from nestmate_protocol.spaces import auth, keyring
 from nestmate_protocol.spaces.founding import read_genesis
 from nestmate_protocol.spaces.ops import NO_SPACE, Mutation, Op, Type, open_op
 from nestmate_protocol.spaces.ranges import unpack as unpack_ranges
@@ -44,7 +45,7 @@ from .bending import (
 
 SHOWN_MAX = 40
 HISTORIES = 40
-OP_HEADERS = ("op_genesis", "op_register_next", "op_ephemeral", "op_grant_heir")
+OP_HEADERS = ("op_genesis", "op_register_next", "op_ephemeral", "private_op")
 SECRET = b"\x31" * 16 + b"\x32" * 16
 MESSAGES_MAX = 40
 LANES = [
@@ -59,6 +60,7 @@ READS = {
     Type.GRANT: auth.grant_in,
     Type.REVOKE: auth.revocation_in,
     Type.ENDORSE: auth.endorsed_in,
+    Type.KEYS: keyring.handing_in,
 }
 
 
@@ -71,6 +73,7 @@ class Parts:
     def __init__(self, name: str, vector: dict) -> None:
         inputs = vector["inputs"]
         self.name = name
+        self.sealed = name.startswith("private_")
         self.key = SigningKey(bytes.fromhex(inputs["seed"]))
         self.network = bytes.fromhex(inputs["network"])
         self.body = decode(decode(bytes.fromhex(vector["hex"]))[2])
@@ -84,6 +87,7 @@ class Parts:
             "as": "op",
             "data": data.hex(),
             "network": network,
+            "sealed": self.sealed,
         }
 
     def op(self, body: object, skeleton: bytes, values: object) -> bytes:
@@ -135,20 +139,20 @@ def is_well_formed(mutation: Mutation) -> bool:
         return READS[mutation.type](mutation) is not None
     if mutation.type is Type.LEAVE:
         return auth.is_leave(mutation)
-    return mutation.type.is_auth or well_formed(mutation)
+    return mutation.type is Type.GENESIS or well_formed(mutation)
 
 
 def our_verdict(case: dict) -> dict:
     """Whether our side takes an op, and which of its mutations are well formed."""
     network = NetworkId(bytes.fromhex(case["network"]))
     try:
-        op = open_op(bytes.fromhex(case["data"]), network)
+        data = bytes.fromhex(case["data"])
+        op = open_op(data, network, sealed=case["sealed"])
         if op.place.space == NO_SPACE:
             read_genesis(op)
     except RemoteError:
         return {"ok": False}
-    unread = {Type.KEYS, Type.GENESIS}
-    well = [each.type in unread or is_well_formed(each) for each in op.mutations]
+    well = [is_well_formed(each) for each in op.mutations or ()]
     return {"ok": True, "well": well}
 
 
@@ -166,7 +170,9 @@ def differences(cases: list[dict], judge: Any) -> list[str]:
 def test_both_sides_take_and_refuse_the_same_ops(bending, judged):
     golden = golden_records()
     names = OP_HEADERS if bending is headers_of else golden
-    ops = [Parts(name, golden[name]) for name in names if name.startswith("op_")]
+    ops = [
+        Parts(name, golden[name]) for name in names if "op" in golden[name]["inputs"]
+    ]
     cases = [case for parts in ops for case in bending(parts)]
     judged("the second implementation", f"{len(cases)} ops, {bending.__name__}")
     told = differences(cases, our_verdict)
@@ -226,14 +232,22 @@ def test_both_sides_make_the_same_of_histories_full_of_lies(judged):
 
 
 def frame_cases() -> list[dict]:
-    told = json.loads((VECTORS / "sync.json").read_text())
+    return bent_frames("sync", "frame")
+
+
+def blob_cases() -> list[dict]:
+    return bent_frames("blobs", "blobs")
+
+
+def bent_frames(file: str, kind: str) -> list[dict]:
+    told = json.loads((VECTORS / f"{file}.json").read_text())
     cases = []
     for name, text in told["frames"].items():
         for count, other in enumerate(bent(decode(bytes.fromhex(text)))):
             data = other is not MISSING and attempt(encode, other)
             if data:
                 what = f"{name}, {count}: {other!r}"[:200]
-                cases.append({"what": what, "as": "frame", "data": data.hex()})
+                cases.append({"what": what, "as": kind, "data": data.hex()})
     return [case | {"network": ""} for case in cases]
 
 
@@ -258,31 +272,36 @@ def firsts(told: dict) -> list[str]:
     return [told["first_message"][count] for count in ("0", "3")]
 
 
-def takes_frame(case: dict) -> dict:
-    try:
-        frames.unpack(bytes.fromhex(case["data"]))
-    except RemoteError:
-        return {"ok": False}
-    return {"ok": True}
+def takes(read: Any) -> Any:
+    """A judge that says whether our side reads the bytes of a case."""
+
+    def judge(case: dict) -> dict:
+        try:
+            read(bytes.fromhex(case["data"]))
+        except RemoteError:
+            return {"ok": False}
+        return {"ok": True}
+
+    return judge
 
 
-def takes_message(case: dict) -> dict:
-    try:
-        list(unpack_ranges(bytes.fromhex(case["data"]), SHORT_BYTES))
-    except RemoteError:
-        return {"ok": False}
-    return {"ok": True}
+def read_message(data: bytes) -> None:
+    list(unpack_ranges(data, SHORT_BYTES))
 
 
 @pytest.mark.parametrize(
-    ("cases", "judge"),
-    [(frame_cases, takes_frame), (message_cases, takes_message)],
-    ids=["frames", "ranges"],
+    ("cases", "read"),
+    [
+        (frame_cases, frames.unpack),
+        (message_cases, read_message),
+        (blob_cases, blobs.unpack),
+    ],
+    ids=["frames", "ranges", "blobs"],
 )
-def test_both_sides_take_and_refuse_the_same_of_sync(cases, judge, judged):
+def test_both_sides_take_and_refuse_the_same_frames(cases, read, judged):
     made = cases()
     judged("the second implementation", f"{len(made)} of {cases.__name__}")
-    told = differences(made, judge)
+    told = differences(made, takes(read))
     assert not told, f"{len(told)} differences\n" + "\n".join(told[:SHOWN_MAX])
 
 

@@ -25,6 +25,7 @@ from nestmate_protocol.keys import (
     unseal,
 )
 from nestmate_protocol.limits import KEY_READERS_PER_OP_MAX
+from nestmate_protocol.spaces.auth import is_plain
 from nestmate_protocol.spaces.ops import (
     Mutation,
     Place,
@@ -85,7 +86,7 @@ def handing(
 
 def handing_in(mutation: Mutation) -> Handing | None:
     """What a mutation hands out, None if it hands out nothing."""
-    if mutation.type is not Type.KEYS or mutation.action != 0:
+    if mutation.type is not Type.KEYS or not is_plain(mutation):
         return None
     match mutation.arg:
         case [bytes(name), list(rows)] if len(name) == NAME_BYTES:

@@ -4,6 +4,7 @@
 // is told which mutations are well formed, of a whole space what it comes to.
 import { createInterface } from 'node:readline'
 
+import { readBlobFrame } from './blobs.mjs'
 import { Refused, unhex } from './cbor.mjs'
 import { checkFields } from './fields.mjs'
 import { openCard, openInvite, openLog, openPresence } from './identity.mjs'
@@ -15,8 +16,8 @@ import { readFrame } from './sync.mjs'
 
 const lineOf = octets => 'nestmate1' + Buffer.from(octets).toString('base64url')
 
-async function judgeOp (octets, network) {
-  const op = await openOp(octets, network)
+async function judgeOp (octets, network, sealed) {
+  const op = await openOp(octets, network, sealed)
   if (isFirst(op)) readGenesis(op)
   return { well: op.mutations.map(isWellFormed) }
 }
@@ -26,11 +27,12 @@ async function judgeSpace (ops, network) {
   return comesTo(opened[0], opened)
 }
 
-async function judge ({ as, data = '', network, log, now, ops }) {
+async function judge ({ as, data = '', network, log, now, ops, sealed }) {
   const [octets, within] = [unhex(data), unhex(network)]
   if (as === 'space') return judgeSpace(ops, within)
-  if (as === 'op') return judgeOp(octets, within)
+  if (as === 'op') return judgeOp(octets, within, sealed)
   if (as === 'frame') readFrame(octets)
+  else if (as === 'blobs') readBlobFrame(octets)
   else if (as === 'ranges') readMessage(octets)
   else if (LOG_KINDS.includes(as)) await openLog([...log.map(unhex), octets])
   else if (as === 'card') await openCard(octets, within, now)

@@ -50,7 +50,7 @@ function readPath (path) {
   if (/[\u0000-\u001f\u007f-\u009f]/.test(path) || path.split('/').includes('')) refuse('no path')
 }
 
-function readMutation (item, lane) {
+export function readMutation (item, lane) {
   const [type, action, path, digest, superseded, arg] = row(item, 6)
   if (!TYPES.includes(type)) refuse('no type of ours')
   integer(0, 15)(action)
@@ -62,7 +62,32 @@ function readMutation (item, lane) {
   return { type, action, path, digest, superseded, arg }
 }
 
-export async function openOp (data, network) {
+// What stands in the place of a skeleton that is sealed.
+function readBox (skeleton) {
+  const parts = decode(skeleton)
+  if (!Array.isArray(parts)) refuse('no box')
+  const [box, digests] = parts
+  octets(1, OP_BYTES_MAX)(box)
+  many(MUTATIONS_MAX, optional(id))(digests)
+  return { box, digests }
+}
+
+function readSkeleton (skeleton, lane) {
+  const rows = decode(skeleton)
+  if (!Array.isArray(rows) || !rows.length || rows.length > MUTATIONS_MAX) refuse('no mutations')
+  return rows.map(item => readMutation(item, lane))
+}
+
+function checkValues (values, digests) {
+  row(values, digests.length).forEach((value, n) => {
+    if (value === null) return
+    if (!(value instanceof Uint8Array)) refuse('no value')
+    if (!digests[n] || !same(sha256(value), digests[n])) refuse('no such value')
+  })
+}
+
+// `sealed` says that the space is private, so that lanes 1 and 2 hold boxes.
+export async function openOp (data, network, sealed = false) {
   if (data.length > OP_BYTES_MAX) refuse('too large')
   const wire = decode(data)
   if (!Array.isArray(wire)) refuse('no op')
@@ -73,14 +98,13 @@ export async function openOp (data, network) {
   if (record.kind !== 'op') refuse('no op')
   const place = readPlace(record.body)
   if (!same(sha256(skeleton), place.digest)) refuse('a skeleton that is not its hash')
-  const rows = decode(skeleton)
-  if (!Array.isArray(rows) || !rows.length || rows.length > MUTATIONS_MAX) refuse('no mutations')
-  const mutations = rows.map(item => readMutation(item, place.lane))
-  row(values, mutations.length).forEach((value, n) => {
-    if (value === null) return
-    if (!(value instanceof Uint8Array)) refuse('no value')
-    if (!mutations[n].digest || !same(sha256(value), mutations[n].digest)) refuse('no such value')
-  })
+  if (sealed && place.lane !== AUTH) {
+    const { box, digests } = readBox(skeleton)
+    checkValues(values, digests)
+    return { id: record.id, author: record.author, ...place, box, values, mutations: [] }
+  }
+  const mutations = readSkeleton(skeleton, place.lane)
+  checkValues(values, mutations.map(each => each.digest))
   mutations.forEach((each, n) => { each.dot = joined([record.id, new Uint8Array([n])]) })
   return { id: record.id, author: record.author, ...place, mutations }
 }
@@ -140,6 +164,17 @@ export function readRevocation (arg) {
   return { grant, heads }
 }
 
+// What a mutation `keys` hands out: {name, boxes: [[key, box], …]}.
+export function readHanding (arg) {
+  const [name, rows] = row(arg, 2)
+  octets(16)(name)
+  many(96, octets(32 + 80))(rows)
+  if (!rows.length) refuse('handed to nobody')
+  const boxes = rows.map(each => [each.slice(0, 32), each.slice(32)])
+  if (new Set(boxes.map(([key]) => hex(key))).size !== boxes.length) refuse('a key twice')
+  return { name, boxes }
+}
+
 export function readEndorsed (arg) {
   many(64, id)(arg)
   if (!arg.length) refuse('nothing endorsed')
@@ -182,6 +217,7 @@ const CHECKS = {
   [TYPE.GRANT]: each => readGrant(each.arg),
   [TYPE.REVOKE]: each => readRevocation(each.arg),
   [TYPE.ENDORSE]: each => readEndorsed(each.arg),
+  [TYPE.KEYS]: each => readHanding(each.arg),
   [TYPE.LEAVE]: each => nothing(each.arg)
 }
 

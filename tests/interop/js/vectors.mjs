@@ -12,10 +12,12 @@ import {
 import {
   LOG_KINDS, networkId, openRecord, publicOf, sha256, signRecord, verifiesAsLibsodium
 } from './records.mjs'
+import { checkBlobs } from './blobs.mjs'
 import { contradict, openHearsay } from './hearsay.mjs'
 import { Names, skillKey } from './names.mjs'
-import { isWellFormed, openOp } from './ops.mjs'
+import { isWellFormed, openOp, readHanding } from './ops.mjs'
 import { comesTo } from './space.mjs'
+import { nameOf, openSealed, seal, takeSecret } from './sealed.mjs'
 import { checkSync } from './sync.mjs'
 import { bytesOf, peerText, textOf } from './texts.mjs'
 
@@ -95,7 +97,30 @@ async function checkOp ({ inputs, hex: header, id }) {
   return `${op.mutations.length} mutations`
 }
 
-// All golden ops are of one space, and all that is in them counts.
+// A secret is handed out and opens what was sealed with it; the same draws seal it again.
+async function checkPrivate ({ private_keys: keys, private_op: written }) {
+  const network = unhex(keys.inputs.network)
+  const secret = unhex(keys.inputs.secret)
+  const given = await openOp(unhex(keys.inputs.op), network, true)
+  const handing = readHanding(given.mutations[0].arg)
+  must(hex(nameOf(given.space, secret)) === keys.inputs.name, 'the name of a secret')
+  for (const seed of keys.inputs.readers) {
+    must(same(takeSecret(handing, given.space, unhex(seed)), secret), 'a box')
+  }
+  const op = await openOp(unhex(written.inputs.op), network, true)
+  const { skeleton, mutations, values } = openSealed(secret, op)
+  must(hex(skeleton) === written.inputs.clear_skeleton, 'a skeleton')
+  must(mutations.every(isWellFormed), 'a mutation that is not well formed')
+  const shown = values.map(value => value && hex(value))
+  must(JSON.stringify(shown) === JSON.stringify(written.inputs.clear_values), 'values')
+  const nonce = op.box.slice(16, 40)
+  const again = joined([op.box.slice(0, 16), seal(secret, op, 255, skeleton, nonce)])
+  must(same(again, op.box), 'a box sealed otherwise')
+  await mustRefuse('a sealed op in the clear', () => openOp(unhex(written.inputs.op), network))
+  return `${handing.boxes.length} boxes, ${mutations.length} mutations`
+}
+
+// All golden ops in the clear are of one space, and all that is in them counts.
 async function checkSpace (vectors) {
   const ops = []
   for (const { inputs } of vectors) ops.push(await openOp(unhex(inputs.op), unhex(inputs.network)))
@@ -195,8 +220,9 @@ function checkExamples () {
 
 const names = readdirSync(FOLDER).filter(name => name.endsWith('.json')).sort()
 const all = Object.fromEntries(names.map(name => [name.slice(0, -'.json'.length), read(name)]))
-const { cbor, ed25519_speccheck: speccheck, hearsay, sync, ...records } = all
+const { blobs, cbor, ed25519_speccheck: speccheck, hearsay, sync, ...records } = all
 
+await attempt('blobs', () => checkBlobs(blobs))
 await attempt('cbor', () => checkEncoding(cbor))
 await attempt('ed25519_speccheck', () => checkSignatures(speccheck))
 await attempt('hearsay', () => checkHearsay(hearsay))
@@ -204,10 +230,12 @@ await attempt('sync', () => checkSync(sync))
 for (const [name, vector] of Object.entries(records)) {
   await attempt(name, () => checkRecord(vector))
   await attempt(`${name}, changed`, () => checkMutants(vector))
-  if (vector.inputs.op) await attempt(`${name}, all of it`, () => checkOp(vector))
+  if (name.startsWith('op_')) await attempt(`${name}, all of it`, () => checkOp(vector))
 }
 await attempt('identity logs', () => checkLogs(records))
 await attempt('cards and presence', () => checkIdentity(records))
 await attempt('keys of a phrase', () => checkDerivation(records))
-await attempt('a space', () => checkSpace(Object.values(records).filter(each => each.inputs.op)))
+const clear = Object.keys(records).filter(name => name.startsWith('op_'))
+await attempt('a space', () => checkSpace(clear.map(name => records[name])))
+await attempt('a private space', () => checkPrivate(records))
 await attempt('examples in the pages', checkExamples)

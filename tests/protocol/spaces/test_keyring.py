@@ -103,6 +103,7 @@ def test_one_name_is_of_one_secret_in_one_space():
     liar = [b"\x00" * 16, mutation.arg[1]]
     ring = Keyring(SPACE, [BOB])
     assert not ring.learn(handing_in(replace(mutation, arg=liar)))
+    assert handing_in(replace(mutation, digest=bytes(32))) is None
     assert not Keyring(SpaceId(b"\x12" * 32), [BOB]).learn(handing_in(mutation))
     assert ring.learn(handing_in(mutation))
     assert not ring.learn(handing_in(mutation))
