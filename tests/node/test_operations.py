@@ -108,6 +108,15 @@ def test_the_table_and_its_types_load_neither_node_nor_door():
     assert not HEAVY & set(said.split())
 
 
+def test_what_reads_documents_loads_nothing_that_only_schemas_need():
+    code = "import sys, nestmate.operations.runs.documents; print(*sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "nestmate.operations.schemas" in said.split()
+    assert "jsonschema" not in said.split()
+
+
 # --- decoding ---
 
 

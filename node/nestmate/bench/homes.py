@@ -1,8 +1,9 @@
 """Homes for benches: one node or five, made and ended as people would do it.
 
-This file measures nothing.
+Also what a process takes up, as the kernel tells it. This file makes no figures.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nestmate.errors import TimedOutError
+from nestmate.errors import NodeError, TimedOutError
 from nestmate.testnet.net import Testnet, make_testnet, run_nestmate, take_down
 from nestmate.testnet.processes import ending_in_order
 
 MEET_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.05
+_UTIME, _STIME, _RSS = 11, 12, 21  # of what follows the name in stat; see proc(5)
 
 
 @contextmanager
@@ -58,6 +60,25 @@ def seconds_of(command: Sequence[str]) -> tuple[float, float]:
 def python_alone() -> list[str]:
     """The command of a Python that does nothing."""
     return [sys.executable, "-c", "pass"]
+
+
+def cpu_seconds(pid: int) -> float:
+    """How much of the processor's time a running process has used; needs /proc."""
+    stat = _stat(pid)
+    return (int(stat[_UTIME]) + int(stat[_STIME])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mebibytes(pid: int) -> float:
+    """How much memory of a running process is resident; needs /proc."""
+    return int(_stat(pid)[_RSS]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise NodeError(f"Process {pid} cannot be watched: {error.strerror}.") from None
+    return text.rpartition(")")[2].split()
 
 
 def _used_by_children() -> float:

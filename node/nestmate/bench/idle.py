@@ -5,15 +5,13 @@ nor doors. Memory is what is resident, read from /proc at the end of the watch; 
 processor's share is what the process used of one core while it was watched.
 """
 
-import os
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from nestmate.bench.bare import bare_networks
 from nestmate.bench.figures import Figure, Unit, at_most
-from nestmate.bench.homes import running_nodes
+from nestmate.bench.homes import cpu_seconds, resident_mebibytes, running_nodes
 from nestmate.errors import NodeError
 
 RSS_MEBIBYTES_MAX: Final = 110
@@ -21,7 +19,6 @@ CPU_PERCENT_MAX: Final = 0.5
 SETTLE_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 30.0
 WATCH_SECONDS_QUICK: Final = 0.3
-_UTIME, _STIME, _RSS = 11, 12, 21  # of what follows the name in stat; see proc(5)
 
 
 def measure(quick: bool) -> Iterable[Figure]:
@@ -35,34 +32,17 @@ def measure(quick: bool) -> Iterable[Figure]:
             raise NodeError("The node that was to be watched does not run.")
         time.sleep(settle)
         pids = (bare[0].pid, node.pid)
-        before = [_cpu_seconds(pid) for pid in pids]
+        before = [cpu_seconds(pid) for pid in pids]
         began = time.monotonic()
         time.sleep(watch)
         seconds = time.monotonic() - began
         raw, ours = (
-            100 * (_cpu_seconds(pid) - was) / seconds
+            100 * (cpu_seconds(pid) - was) / seconds
             for pid, was in zip(pids, before, strict=True)
         )
-        memory = [_resident_mebibytes(pid) for pid in pids]
+        memory = [resident_mebibytes(pid) for pid in pids]
     rss = at_most(RSS_MEBIBYTES_MAX, Unit.MEBIBYTES)
     yield Figure("idle.memory", Unit.MEBIBYTES, memory[0], memory[1], rss)
     yield Figure(
         "idle.cpu", Unit.PERCENT, raw, ours, at_most(CPU_PERCENT_MAX, Unit.PERCENT)
     )
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise NodeError(f"Process {pid} cannot be watched: {error.strerror}.") from None
-    return text.rpartition(")")[2].split()
-
-
-def _cpu_seconds(pid: int) -> float:
-    stat = _stat(pid)
-    return (int(stat[_UTIME]) + int(stat[_STIME])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_mebibytes(pid: int) -> float:
-    return int(_stat(pid)[_RSS]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)

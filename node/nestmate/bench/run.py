@@ -54,6 +54,9 @@ BENCHES: Final = {
         "from four nodes that wrote apart to four that hold the same",
         "nestmate.bench.converged",
     ),
+    "million": Entry(
+        "two nodes with two spaces of a million ops each", "nestmate.bench.million"
+    ),
     "sensed": Entry(
         "from a deposit to its being sensed, over five real nodes",
         "nestmate.bench.sensed",

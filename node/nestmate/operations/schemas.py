@@ -2,14 +2,14 @@
 
 A schema is itself a document, below ``.schema/``; the one set nearest above a path
 counts there. Its id is the hash of its content, so that a hand-off can name what it
-agrees to. This is the only importer of jsonschema.
+agrees to. This is the only importer of jsonschema, and loads it when there is a schema:
+to read a document none is needed.
 """
 
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-import jsonschema
 import msgspec
 
 from nestmate.errors import UsageError
@@ -35,6 +35,8 @@ def place_of(prefix: str) -> str:
 def schema_bytes(schema: dict[str, Any] | bool) -> bytes:
     """The one way a schema is written down; UsageError if it is no schema."""
     if isinstance(schema, dict):
+        import jsonschema  # noqa: PLC0415 - a quarter of a second where none is set
+
         kind = jsonschema.validators.validator_for(
             schema, default=jsonschema.Draft202012Validator
         )
@@ -70,6 +72,8 @@ def fault_of(document: Any, schema: Any) -> Fault | None:
         return None
     if schema is False:
         return Fault("$", "nothing may stand here")
+    import jsonschema  # noqa: PLC0415 - as above
+
     kind = jsonschema.validators.validator_for(
         schema, default=jsonschema.Draft202012Validator
     )
