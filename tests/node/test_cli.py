@@ -35,7 +35,8 @@ def test_every_operation_has_a_command_and_the_registry_knows_no_other():
     rendered = {path for path, entry in COMMANDS.items() if not entry.made_by}
     assert operations <= set(COMMANDS)
     assert rendered <= {row.name.replace(".", " ") for row in OPERATIONS}
-    groups = {path.partition(" ")[0] for path in COMMANDS if " " in path}
+    groups = {path.rpartition(" ")[0] for path in COMMANDS if " " in path}
+    groups |= {path.partition(" ")[0] for path in groups}
     assert groups == set(GROUPS)
 
 

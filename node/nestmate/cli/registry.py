@@ -124,7 +124,7 @@ COMMANDS: dict[str, Entry] = {
     "blob rm": Entry("Have a blob here no longer."),
     "event wait": Entry("Wait for events, or read those that were missed."),
     "event tail": Entry("Everything that happens, as it happens.", "tailing:events"),
-    "event find": Entry("Did it happen, when, and who has seen it?"),
+    "event find": Entry("Whether it happened, when, and who has seen it."),
     "event ack": Entry("Everything up to an event is done."),
     "event reject": Entry("Give an event up."),
     "event cursor ls": Entry("How far each reader has come."),

@@ -20,9 +20,12 @@ _HINT: Final = "give a version as `get` has shown it, or none where nothing stan
 
 
 def version_of(dots: Iterable[Dot]) -> str:
-    """The text of a version: base64url of the dots in order, without padding."""
+    """The text of a version: ``v`` and base64url of the dots in order, unpadded.
+
+    It never begins with a hyphen, which a command would take for an option.
+    """
     raw = b"".join(sorted(dots))
-    return urlsafe_b64encode(raw).decode().rstrip("=") or NOTHING
+    return "v" + urlsafe_b64encode(raw).decode().rstrip("=") if raw else NOTHING
 
 
 def read_version(text: str) -> tuple[Dot, ...]:
@@ -30,7 +33,8 @@ def read_version(text: str) -> tuple[Dot, ...]:
     if text == NOTHING:
         return ()
     try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        body = text.removeprefix("v")
+        raw = urlsafe_b64decode(body + "=" * (-len(body) % 4))
     except (EncodingError, ValueError):
         raise LocalError(f"{text[:80]!r} is no version", _HINT) from None
     dots = tuple(Dot(raw[at : at + DOT_BYTES]) for at in range(0, len(raw), DOT_BYTES))
