@@ -103,7 +103,7 @@ class Copies:
         self._rows: list[Write] = []
         self._sweep = Sweep(reader)
         self._sweep.restore(reader.scan(sweep_kept.PREFIX))
-        self._remaking = Remaking(reader, network)
+        self._remaking = Remaking(reader, network, key)
         self._reopened: list[Copy] = []
         self._reader = reader
         self._leaves = Leaves()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.ids import NetworkId, SpaceId
+from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.spaces.catalogue import Listing
 from nestmate_protocol.spaces.engine.rebuilding import Batch, rebuild
 from nestmate_protocol.spaces.engine.rows import Reader
@@ -26,7 +27,9 @@ class _Job:
 class Remaking:
     """The spaces that are being made anew, one after the other."""
 
-    def __init__(self, reader: Reader, network: NetworkId) -> None:
+    def __init__(self, reader: Reader, network: NetworkId, key: SigningKey) -> None:
+        """``key`` opens what is sealed to this node."""
+        self._key = key
         self._reader = reader
         self._network = network
         self._jobs: dict[SpaceId, _Job] = {}
@@ -59,7 +62,10 @@ class Remaking:
             return (), None
         space, prefix = job.listing.space, job.listing.prefix
         if job.batches is None:
-            job.batches = rebuild(space, self._reader, prefix, self._network, now)
+            job.batches = rebuild(
+                *(space, self._reader, prefix, self._network, now),
+                keys=(self._key,),
+            )
         batch = next(job.batches, None)
         if batch is not None:
             return batch, None

@@ -146,6 +146,10 @@ def test_rows_made_anew_without_keys_are_read_again_with_them(disk):
     again = Engine(first.space, disk, PREFIX, keys=[READER])
     (entry,) = again.views.live("a", Type.REGISTER)
     assert (entry.value, again.views.sizes().sealed) == (b"one", 0)
+    for batch in rebuild(first.space, disk, PREFIX, NETWORK, LATE, keys=[READER]):
+        disk.write(batch)
+    again = Engine(first.space, disk, PREFIX, keys=[READER])
+    assert again.news().changes == ()  # so that nobody is told of it once more
 
 
 def test_an_op_that_is_sealed_where_it_must_not_be_or_is_not_is_refused(disk):

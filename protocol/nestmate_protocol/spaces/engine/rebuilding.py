@@ -15,6 +15,7 @@ from typing import Final
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import RemoteError
 from nestmate_protocol.ids import NetworkId, SpaceId
+from nestmate_protocol.keys import SigningKey
 from nestmate_protocol.limits import REBUILT_PER_BATCH
 from nestmate_protocol.spaces.engine import stored
 from nestmate_protocol.spaces.engine.rows import ASIDE, Pair, Reader, Write
@@ -34,15 +35,17 @@ def rebuild(
     prefix: bytes,
     network: NetworkId,
     now: Moment,
+    *,
+    keys: Iterable[SigningKey] = (),
 ) -> Iterator[Batch]:
-    """The batches that make all rows of a space anew.
+    """The batches that make all rows of a space anew; ``keys`` open what is sealed.
 
     Afterwards the space is to be opened with a new engine. An op that cannot be read
     even so is let go; it comes back from whoever else has it.
     """
     yield from _put_aside(reader, prefix)
     yield from _clear(reader, prefix)
-    engine = Engine(space, reader, prefix, patient=True)
+    engine = Engine(space, reader, prefix, keys=keys, patient=True)
     aside = prefix + ASIDE
     while rows := list(islice(reader.scan(aside), REBUILT_PER_BATCH)):
         for _, wire in rows:
