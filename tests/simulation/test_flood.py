@@ -124,5 +124,5 @@ def test_a_flood_of_unknown_authors_stays_within_bounds(pair):
         frame = make_frame([(record.data, 0)])
         victim.give(Arrived(flooder.peer, Channel.SIGNALS, frame))
         world.run(10)
-    assert len(victim.core._parking) > 20
+    assert len(victim.core._admission._parking) > 20
     assert crowded(victim.core, MOST) == []
