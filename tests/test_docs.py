@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ from nestmate import errors
 from nestmate.cli.registry import COMMANDS
 from nestmate.config import Config, Limits
 from nestmate.operations.table import OPERATIONS
+from nestmate.testnet.processes import Process
 from nestmate_protocol.effects import Code
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.records import Kind
@@ -36,6 +38,7 @@ PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 ALL_PAGES = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md")]
 PAGE_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 60
+PAGES_AT_A_TIME = 2
 MARK = "\x1e"
 
 
@@ -216,25 +219,45 @@ def outputs_of(script: str, home: Path) -> str:
     return (home / "printed").read_text()
 
 
-def has_ended(pid: int) -> bool:
+@contextmanager
+def made_home() -> Iterator[Path]:
+    """A home with nothing in it; at the end no node that began in it still runs."""
+    home = Path(tempfile.mkdtemp(prefix="nest-"))
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+        yield home
+    finally:
+        pids = [int(f.read_text().split()[0]) for f in home.rglob("node.pid")]
+        left = [Process.of(pid) for pid in pids]
+        for node in left:
+            node.tell(signal.SIGTERM)
+        stopped = [node.wait_gone(STOP_SECONDS_MAX) for node in left]
+        shutil.rmtree(home)
+        assert all(stopped)
+
+
+def untruths_at_home(page: Path) -> list[str]:
+    text = page.read_text()
+    if not shown_in(text):
+        return []
+    with made_home() as home:
+        return untruths(text, home)
 
 
 @pytest.fixture
-def empty_home(until):
-    """A home with nothing in it; at the end no node that began in it still runs."""
-    home = Path(tempfile.mkdtemp(prefix="nest-"))
-    yield home
-    for file in home.rglob("node.pid"):
-        pid = int(file.read_text().split()[0])
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        until(lambda pid=pid: has_ended(pid), STOP_SECONDS_MAX)
-    shutil.rmtree(home)
+def empty_home():
+    with made_home() as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def untruths_of(request):
+    """What pages show that is not so; they run side by side, for they mostly wait."""
+    run = [each for each in request.session.items if "untruths_of" in each.fixturenames]
+    pages = [each.callspec.params["page"] for each in run]
+    with ThreadPoolExecutor(PAGES_AT_A_TIME) as threads:
+        found = {page: threads.submit(untruths_at_home, page) for page in pages}
+        yield lambda page: found[page].result()
+        threads.shutdown(cancel_futures=True)
 
 
 def test_the_runner_sees_what_is_not_so(empty_home):
@@ -253,7 +276,5 @@ def test_the_runner_keeps_variables_and_takes_a_shown_status_for_meant(empty_hom
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_a_page_shows_is_true(page, empty_home):
-    text = page.read_text()
-    if shown_in(text):
-        assert untruths(text, empty_home) == []
+def test_what_a_page_shows_is_true(page, untruths_of):
+    assert untruths_of(page) == []
