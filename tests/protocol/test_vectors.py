@@ -16,7 +16,7 @@ from nestmate_protocol.keys import SigningKey, verify
 from nestmate_protocol.records import Kind, open_record
 
 FOLDER = Path(__file__).parent.parent / "vectors"
-BY_HAND = {"cbor", "ed25519_speccheck", "hearsay", "sync"}
+BY_HAND = {"blobs", "cbor", "ed25519_speccheck", "hearsay", "sync"}
 SPEC = importlib.util.spec_from_file_location("regenerate", FOLDER / "regenerate.py")
 regenerate = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(regenerate)

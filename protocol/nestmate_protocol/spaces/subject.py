@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nestmate_protocol.clocks import Moment, patience_ms
 from nestmate_protocol.codec import plain
-from nestmate_protocol.effects import Effect, Notify, Reply
+from nestmate_protocol.effects import Code, Effect, Notify, Refusal, Reply
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.identity.log import IdentityLog
@@ -117,15 +117,18 @@ class Spaces:
         return [*self._settle(now), *told]
 
     def ask(self, request: int, body: SpacesRequest, now: Moment) -> list[Outcome]:
-        """A local agent's request; LocalError if it makes no sense as it stands."""
+        """A local agent's request; LocalError if it makes no sense as it stands.
+
+        What was taken in before that was seen is saved all the same.
+        """
         self._copies.now = now
         if isinstance(body, SyncSpace):
             return self._compare(request, body, now)
         try:
             answered = self._desk.answer(body, now)
-        except LocalError:
-            self._copies.collect()  # nothing was written; nothing waits
-            raise
+        except LocalError as error:
+            refusal = Refusal(Code.INVALID, str(error), error.hint)
+            return [*self._settle(now), Reply(request, refusal)]
         outcomes = [*answered.outcomes, *self._carry(answered, now)]
         return [*outcomes, *self._settle(now), Reply(request, answered.response)]
 
