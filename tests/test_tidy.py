@@ -58,8 +58,6 @@ IMPORTERS = {
 ENTRIES = (
     *("nestmate.__main__", "nestmate.bench.allocation.__main__", "nestmate.compose"),
     *("nestmate.network.memory", "nestmate.store.memory"),
-    # until spaces are joined to the core
-    *("nestmate_protocol.grants", "nestmate_protocol.spaces"),
 )
 # Who may let time pass in a test, and why.
 SLEEPERS = {
@@ -397,8 +395,7 @@ def test_no_module_is_dead():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     scripts = settings["project"]["scripts"].values()
     entries = [entry.partition(":")[0] for entry in scripts]
-    building = [m for m in map(module_of, (f.path for f in wings())) if ".spaces" in m]
-    assert not dead_modules(wings(), [*entries, *ENTRIES, *building])
+    assert not dead_modules(wings(), [*entries, *ENTRIES])
 
 
 def sleepers(file: Source) -> Iterator[str]:
