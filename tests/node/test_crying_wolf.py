@@ -92,5 +92,5 @@ def look_at_it(hand, loud, shouts) -> None:
     assert len(rows) == len(shouts)
     assert all(row[1] == "1.00" and float(row[2]) < 1 for row in rows)
     view = hand.ask("top", "--once")
-    assert set(view) == {"status", "signals", "authors", "claims", "peers"}
+    assert set(view) == {"status", "signals", "authors", "claims", "peers", "spaces"}
     assert view["authors"][0]["address"] == me

@@ -349,7 +349,7 @@ def must_be_found(figure, make_core, scenario, *sentences):
         (SharesTheExclusive, "skew", ["is exclusive"]),
         (ForgetsTheLapse, "crashes", ["is still granted"]),
         (ForgetsTheBeat, "calm", ["although it beats"]),
-        (TakesASecondResult, "partition", ["second result"]),
+        (TakesASecondResult, "partition", ["second result", "is still granted"]),
         (ReusesTheReceipt, "crashes", ["second result", "never held"]),
     ],
 )
