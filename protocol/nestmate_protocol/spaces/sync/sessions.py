@@ -183,8 +183,7 @@ class Sessions:
             return []
         link.us = Salted(self._floor.me, self._floor.entropy(SALT_BYTES))
         link.greeted(now)
-        tags = tuple(sorted(tag_of(space, link.us.salt) for space in spaces))
-        return [send(link, Hello(link.us.salt, tags))]
+        return [_hello_of(link, link.us, spaces)]
 
     def _greeted(self, link: Link, said: Hello | Tags, now: Moment) -> list[Outcome]:
         """The peer has named spaces; prove ourselves for those we know."""
@@ -212,8 +211,7 @@ class Sessions:
         for space in spaces:
             link.runs.pop(space, None)  # the peer cannot have followed it
             link.our_numbers.pop(space, None)
-        tags = tuple(sorted(tag_of(space, link.us.salt) for space in spaces))
-        return [send(link, Hello(link.us.salt, tags))]
+        return [_hello_of(link, link.us, spaces)]
 
     def _greet_again(self, now: Moment) -> list[Outcome]:
         """Greet those again whose greeting, or part of it, seems to be lost.
@@ -226,8 +224,7 @@ class Sessions:
             due_ms = link.greeting_due
             if link.us is not None and due_ms is not None and due_ms <= now.mono_ms:
                 link.greeted(now)
-                tags = tuple(sorted(tag_of(space, link.us.salt) for space in spaces))
-                outcomes.append(send(link, Hello(link.us.salt, tags)))
+                outcomes.append(_hello_of(link, link.us, spaces))
         return outcomes
 
     def _prove(self, link: Link, spaces: Sequence[SpaceId]) -> list[Outcome]:
@@ -268,3 +265,9 @@ class Sessions:
         if self._floor.me < link.peer or not self._floor.may_have(link, space):
             outcomes += self._runs.begin(link, space, now)
         return outcomes
+
+
+def _hello_of(link: Link, us: Salted, spaces: Sequence[SpaceId]) -> Outcome:
+    """Our greeting: our salt, and how each of our spaces is named under it."""
+    tags = tuple(sorted(tag_of(space, us.salt) for space in spaces))
+    return send(link, Hello(us.salt, tags))
