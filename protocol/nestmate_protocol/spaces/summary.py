@@ -9,8 +9,9 @@ file knows neither ops nor messages.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, islice
-from typing import Final, Protocol
+from itertools import accumulate, islice, repeat
+from operator import itemgetter
+from typing import Final, Literal, Protocol
 
 from nestmate_protocol.ids import ID_BYTES
 from nestmate_protocol.limits import SUMMARY_BUCKET_KEYS, SUMMARY_LEAVES_MAX
@@ -21,6 +22,8 @@ END: Final = b"\xff" * (KEY_BYTES + 1)
 """Below and above every key; any beginning of a key is a bound as well."""
 
 _MASK: Final = (1 << 8 * ID_BYTES) - 1
+_ID: Final = itemgetter(slice(-ID_BYTES, None))
+_LITTLE: "Final[repeat[Literal['little']]]" = repeat("little")
 
 
 class Rows(Protocol):
@@ -36,8 +39,12 @@ class Rows(Protocol):
 
 def sum_of(keys: Iterable[bytes]) -> int:
     """What the ids in these keys add up to, as little-endian numbers modulo 2^256."""
-    read = int.from_bytes
-    return sum([read(key[-ID_BYTES:], "little") for key in keys]) & _MASK
+    return sum(_numbers(keys)) & _MASK
+
+
+def _numbers(keys: Iterable[bytes]) -> Iterator[int]:
+    """The ids as numbers, without a step of Python for each of a million."""
+    return map(int.from_bytes, map(_ID, keys), _LITTLE)
 
 
 @dataclass(slots=True)
@@ -50,9 +57,7 @@ class _Leaf:
     def sum_of_first(self, count: int) -> int:
         """What the first so many ids add up to."""
         if self.sums is None:
-            read = int.from_bytes
-            ids = [read(key[8:], "little") for key in self.keys]
-            self.sums = list(accumulate(ids, initial=0))
+            self.sums = list(accumulate(_numbers(self.keys), initial=0))
         return self.sums[count]
 
 
