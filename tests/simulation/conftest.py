@@ -1,13 +1,15 @@
-"""What the tests of the simulation share: a world of puppets instead of cores.
+"""What the tests of the simulation share: puppets instead of cores, and proofs.
 
-A puppet does what its test tells it and remembers what happened to it; it knows
-nothing of the protocol.
+A puppet does what its test tells it and remembers what happened to it. Proofs are
+remembered because all nodes of a world live in one process: what one of them found
+well signed is, to the byte, what the next one would find. Neither knows the protocol.
 """
 
 from typing import TYPE_CHECKING
 
 import pytest
 
+from nestmate_protocol import records
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Effect
 from nestmate_protocol.ids import NetworkId, PeerId
@@ -102,3 +104,16 @@ class Theatre:
 @pytest.fixture
 def theatre():
     return Theatre()
+
+
+@pytest.fixture(autouse=True)
+def proved_once(monkeypatch):
+    """Good signatures are remembered for a test; a bad one is found anew each time."""
+    good, verify = set(), records.verify
+
+    def look(*signed):
+        if signed not in good:
+            verify(*signed)
+            good.add(signed)
+
+    monkeypatch.setattr(records, "verify", look)
