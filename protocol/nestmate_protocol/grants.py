@@ -67,8 +67,10 @@ class Grant:
 
     ``who`` is the address the keys speak for, None for whoever bears the key. ``types``
     are codes of types, None for all. ``expires_ms`` is Unix ms, 0 for never. ``depth``
-    says through how many more hands it may go. ``log`` are the entries of an identity
-    log that prove ``who``. ``generation`` counts the rotations of ``who``'s log, its
+    says through how many more hands it may go. ``closes_ms`` is Unix ms, 0 for never:
+    until then whoever bears the key may act under the grant itself, and what was made
+    out of it stays; with a ``who`` it is 0. ``log`` are the entries of an identity log
+    that prove ``who``. ``generation`` counts the rotations of ``who``'s log, its
     inception included, that the grantor knew of; 0 rules out succession. ``areas`` are
     the paths with ``{self}`` filled in.
     """
@@ -83,6 +85,7 @@ class Grant:
     log: tuple[bytes, ...] = field(default=(), repr=False)
     label: str = ""
     generation: int = 0
+    closes_ms: int = 0
     areas: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +112,8 @@ class Grant:
             body[8] = self.label
         if self.generation:
             body[9] = self.generation
+        if self.closes_ms:
+            body[10] = self.closes_ms
         return body
 
     def covers(self, right: Rights, path: str, kind: int) -> bool:
@@ -184,6 +189,8 @@ class Grant:
         if self.types is not None:
             kinds = [names.get(code, f"type {code}") for code in sorted(self.types)]
             said += f", {_listed(kinds) or 'no types'} only"
+        if self.closes_ms:
+            said += f", to be taken up until {_date(self.closes_ms)}"
         if self.expires_ms:
             said += f", until {_date(self.expires_ms)}"
         if Rights.GRANT in self.rights and self.depth:
@@ -201,8 +208,10 @@ def read_grant(value: Value) -> Grant:
     if not keys or list(keys) != sorted(set(keys)):
         raise RemoteError(Fault.BAD_FIELD, "keys of a grant")
     log = Fields(body.items(7, LOG_ENTRIES_MAX))
+    who = body.identifier_or(0, Address, None)
+    closes_ms = body.integer_or(10, 0, 1, _EXPIRES_MS_MAX)
     return Grant(
-        who=body.identifier_or(0, Address, None),
+        who=who,
         keys=keys,
         rights=Rights(body.integer(2, 0, int(ALL_RIGHTS))),
         paths=_read_paths(body.items(3, GRANT_PATHS_MAX)),
@@ -212,6 +221,7 @@ def read_grant(value: Value) -> Grant:
         log=tuple(log.octets(n, 1, LOG_BYTES_MAX) for n in range(len(log.body))),
         label=body.text_or(8, "", NAME_CHARS_MAX),
         generation=body.integer_or(9, 0, 1, LOG_ENTRIES_MAX),
+        closes_ms=closes_ms if who is None else 0,
     )
 
 

@@ -59,6 +59,7 @@ LANES = [
 READS = {
     Type.GRANT: auth.grant_in,
     Type.REVOKE: auth.revocation_in,
+    Type.CLOSE: auth.revocation_in,
     Type.ENDORSE: auth.endorsed_in,
     Type.KEYS: keyring.handing_in,
 }

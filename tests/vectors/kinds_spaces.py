@@ -13,7 +13,13 @@ from nestmate_protocol.identity.log import begin_log, rotate_log
 from nestmate_protocol.ids import Address, NetworkId, SpaceId
 from nestmate_protocol.keys import SigningKey, recovery_key, rotation_key
 from nestmate_protocol.records import Record, open_record
-from nestmate_protocol.spaces.auth import endorsing, granting, leaving, revoking
+from nestmate_protocol.spaces.auth import (
+    closing,
+    endorsing,
+    granting,
+    leaving,
+    revoking,
+)
 from nestmate_protocol.spaces.founding import Genesis, found_space
 from nestmate_protocol.spaces.ops import (
     Dot,
@@ -123,12 +129,17 @@ def auth() -> dict[str, tuple[str, bytes, Op]]:
     took = Chain(NEW, space(), Lane.AUTH, grant.dot(0)).write(granting(heir))
     ended = ann.write(revoking(made.dot(0), [took.id]))
     endorsed = ann.write(endorsing([grant.id, made.id]))
+    door = replace(invite, closes_ms=CREATED + 7 * 24 * 3_600_000)
+    dated = ann.write(granting(door))
+    closed = ann.write(closing(dated.dot(0), []))
     gone = Chain(BOB, space(), Lane.AUTH, grant.dot(0)).write(leaving())
     return {
         "op_grant": ("Ann lets Bob in.", ANN, grant),
         "op_grant_bearer": ("Ann makes an invite for whoever has it.", ANN, made),
         "op_grant_heir": ("Bob's new key takes over what Bob had.", NEW, took),
         "op_revoke": ("Ann ends the invite and keeps one chain.", ANN, ended),
+        "op_grant_dated": ("Ann makes an invite for a week.", ANN, dated),
+        "op_close": ("Ann closes it before that.", ANN, closed),
         "op_endorse": ("Ann stands behind two ops.", ANN, endorsed),
         "op_leave": ("Bob says that he goes.", BOB, gone),
     }

@@ -206,7 +206,7 @@ _FORMS: dict[str, Callable[[Answer], None]] = {
         name=lambda m: m["name"] or m["label"],
         rights=lambda m: ",".join(m["rights"]),
         paths=lambda m: " ".join(m["paths"]) or "everywhere",
-        until=lambda m: m["expires"] or "",
+        until=lambda m: m["closes"] or m["expires"] or "",
         address=lambda m: m["address"] or "whoever holds the invite",
         grant=lambda m: m["grant"] or "founder",
     ),

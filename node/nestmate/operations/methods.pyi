@@ -37,6 +37,7 @@ from nestmate.operations.spaces import (
     SpaceGranted,
     SpaceInvited,
     SpaceLeft,
+    SpaceRevoked,
     Spaces,
     SpaceSynced,
 )
@@ -291,10 +292,11 @@ class SpaceMethods:
         ] = (),
         expires: str = "",
         label: str = "",
+        closes: str = "7d",
     ) -> SpaceInvited:
         """Make one pasteable line that lets whoever holds it into a space."""
 
-    def revoke(self, space: str, grant: str) -> SpaceChanged:
+    def revoke(self, space: str, grant: str, *, keep: bool = False) -> SpaceRevoked:
         """Take a grant back; what was written under it before stays."""
 
     def endorse(self, space: str, *, ops: Sequence[str] = ()) -> SpaceChanged:

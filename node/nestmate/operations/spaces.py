@@ -77,11 +77,20 @@ Label = Annotated[
         description="A word on it, for the others to read.", max_length=NAME_CHARS_MAX
     ),
 ]
+Closes = Annotated[
+    str,
+    Meta(
+        description="Until when the line can be taken up: a time (RFC 3339) or a "
+        "duration from now; `never` for no end. Who came by it stays.",
+        min_length=1,
+        max_length=64,
+    ),
+]
 GrantText = Annotated[
     str,
     Meta(
         description="A grant, as `space members` names it, or the agent (nest1… or a "
-        "contact's name) that has no other there.",
+        "contact's name) all of whose grants there are meant.",
         min_length=1,
         max_length=128,
     ),
@@ -143,6 +152,10 @@ class Space(Response, frozen=True):
     pending: Annotated[int, Meta(description="Writes that wait for what they follow.")]
     conflicts: Annotated[int, Meta(description="Documents in conflict.")]
     bytes: Annotated[int, Meta(description="What it takes up on this disk.")]
+    invites: Annotated[
+        int,
+        Meta(description="Invites that can still be taken up; see `space members`."),
+    ]
     peers: Annotated[int, Meta(description="Members connected now.")]
     synced: Annotated[
         str | None,
@@ -223,6 +236,10 @@ class Member(Response, frozen=True):
     paths: Annotated[list[str], Meta(description="Where; empty for everywhere.")]
     types: Annotated[list[str], Meta(description="Types; empty for all.")]
     expires: Annotated[str | None, Meta(description="Until when (RFC 3339).")]
+    closes: Annotated[
+        str | None,
+        Meta(description="Until when an invite can be taken up (RFC 3339)."),
+    ]
     issuer: Annotated[str | None, Meta(description="Who granted it.")]
     parent: Annotated[str, Meta(description="The grant it was made from.")]
     label: Annotated[str, Meta(description="The word on it.")]
@@ -277,6 +294,7 @@ class SpaceInvite(Request, frozen=True):
     types: Types = ()
     expires: Expires = ""
     label: Label = ""
+    closes: Closes = "7d"
 
 
 class SpaceInvited(Response, frozen=True):
@@ -287,10 +305,35 @@ class SpaceInvited(Response, frozen=True):
 
 
 class SpaceRevoke(Request, frozen=True):
-    """Take a grant back: what was written under it and is known here stays."""
+    """Take a grant back: what was written under it and is known here stays.
+
+    The invite its holder came by is closed as well; others who came by it stay.
+    """
 
     space: SpaceText
     grant: GrantText
+    keep: Annotated[
+        bool,
+        Meta(
+            description="Whom its holder let in may stay; so an invite is closed, and "
+            "those who came by it stay."
+        ),
+    ] = False
+
+
+class SpaceRevoked(Response, frozen=True):
+    """It is taken back; what is still open may be in anybody's hands."""
+
+    space: Annotated[str, Meta(description="The id (space1…).")]
+    op: Annotated[str, Meta(description="The write (record1…), the last one of them.")]
+    closed: Annotated[list[str], Meta(description="Invites that were closed with it.")]
+    open: Annotated[
+        list[str],
+        Meta(
+            description="Invites by which whoever has the line can still come in; if "
+            "they may have one, take it back too, and keep who came by it."
+        ),
+    ]
 
 
 class SpaceEndorse(Request, frozen=True):

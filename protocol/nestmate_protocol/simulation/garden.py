@@ -30,6 +30,7 @@ from nestmate_protocol.spaces.requests import (
     JoinSpace,
     ListMembers,
     ListPaths,
+    Revoked,
     RevokeGrant,
     ShowSpace,
     SpaceView,
@@ -150,12 +151,12 @@ class Garden:
         grants = response.grants if isinstance(response, GrantViews) else ()
         for view in grants:
             if view.who == plot.address and view.grant:
-                wish = RevokeGrant(self._text, view.grant)
+                wish = RevokeGrant(self._text, (view.grant,))
                 self.founder.line.ask(wish, partial(self._shown_out, plot))
                 return
 
     def _shown_out(self, plot: Plot, response: object) -> None:
-        if isinstance(response, Changed):
+        if isinstance(response, Revoked):
             self._out = plot
 
     # --- what must be so in the end

@@ -19,6 +19,7 @@ from nestmate_protocol.keys import recovery_key, rotation_key
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.scribes import START_MS, Draft, Scribe
 from nestmate_protocol.spaces.auth import (
+    closing,
     endorsing,
     grant_in,
     granting,
@@ -234,8 +235,9 @@ class _Story:
         keys = {taker.public}
         if dice.chance(0.15):
             keys.add(dice.pick(self._authors).public)
+        is_invite = dice.chance(0.1)
         return Grant(
-            who=None if dice.chance(0.1) else taker.address,
+            who=None if is_invite else taker.address,
             keys=tuple(sorted(keys)),
             rights=rights,
             paths=self._paths(parent),
@@ -243,6 +245,7 @@ class _Story:
             expires_ms=self._expiry_ms(parent),
             depth=depth,
             generation=int(taker.public in self._logs),
+            closes_ms=self._expiry_ms(None) if is_invite else 0,
         )
 
     def _paths(self, parent: Grant | None) -> tuple[str, ...]:
@@ -296,7 +299,7 @@ class _Story:
                 heads = []
         if dice.chance(0.1):
             heads = [*heads, RecordId(dice.octets(ID_BYTES))]
-        return revoking(grant, heads)
+        return (closing if dice.chance(0.3) else revoking)(grant, heads)
 
     def _some_ops(self, least: int, most: int) -> list[RecordId]:
         """Ops of anybody, the recent ones more often."""

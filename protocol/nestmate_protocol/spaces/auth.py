@@ -8,6 +8,7 @@ file knows no set of ops and does not say what holds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from nestmate_protocol.codec import Encodable, Value, decode, encode
 from nestmate_protocol.errors import LocalError, RemoteError
@@ -19,17 +20,22 @@ from nestmate_protocol.limits import (
 )
 from nestmate_protocol.spaces.ops import DOT_BYTES, Dot, Mutation, Type
 
+_ENDS: Final = (Type.REVOKE, Type.CLOSE)
+
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """The end of a grant: all that was done under it goes, but what is kept.
 
     ``heads`` name the last op that is kept of each chain; what comes before it in its
-    author's chain is kept with it.
+    author's chain is kept with it. If it only ``closes`` the grant, it is about what
+    names that very grant as its cap, and what is kept may go on: grants that were made
+    out of it stay good.
     """
 
     grant: Dot
     heads: tuple[RecordId, ...]
+    closes: bool = False
 
 
 def granting(grant: Grant) -> Mutation:
@@ -40,13 +46,12 @@ def granting(grant: Grant) -> Mutation:
 
 def revoking(grant: Dot, heads: Sequence[RecordId]) -> Mutation:
     """The mutation that ends a grant and keeps what leads up to the heads."""
-    kept = sorted(set(heads))
-    if len(kept) > HEADS_PER_REVOCATION_MAX:
-        raise LocalError(
-            f"a revocation keeps at most {HEADS_PER_REVOCATION_MAX} chains",
-            "revoke the grants below this one first, each with its own chains",
-        )
-    return _mutation(Type.REVOKE, [grant, [head.raw for head in kept]])
+    return _ending(Type.REVOKE, grant, heads)
+
+
+def closing(grant: Dot, heads: Sequence[RecordId]) -> Mutation:
+    """The mutation that ends a grant and keeps all that was made out of it."""
+    return _ending(Type.CLOSE, grant, heads)
 
 
 def endorsing(ops: Sequence[RecordId]) -> Mutation:
@@ -72,13 +77,14 @@ def grant_in(mutation: Mutation) -> Grant | None:
 
 
 def revocation_in(mutation: Mutation) -> Revocation | None:
-    """The revocation a mutation is."""
-    if mutation.type is not Type.REVOKE or not is_plain(mutation):
+    """The revocation a mutation is, be it one that only closes."""
+    if mutation.type not in _ENDS or not is_plain(mutation):
         return None
     match mutation.arg:
         case [bytes(dot), list(rows)] if len(dot) == DOT_BYTES:
             heads = _ids_in(rows, HEADS_PER_REVOCATION_MAX)
-            return None if heads is None else Revocation(Dot(dot), heads)
+            closes = mutation.type is Type.CLOSE
+            return None if heads is None else Revocation(Dot(dot), heads, closes)
         case _:
             return None
 
@@ -108,6 +114,16 @@ def takes_over(mutations: Sequence[Mutation], cap: Grant, author: DeviceKey) -> 
     grants = [grant_in(mutation) for mutation in mutations]
     taken = [each for each in grants if each and cap.lets_issue(each, author)]
     return 0 < len(taken) == len(grants)
+
+
+def _ending(kind: Type, grant: Dot, heads: Sequence[RecordId]) -> Mutation:
+    kept = sorted(set(heads))
+    if len(kept) > HEADS_PER_REVOCATION_MAX:
+        raise LocalError(
+            f"a revocation keeps at most {HEADS_PER_REVOCATION_MAX} chains",
+            "revoke the grants below this one first, each with its own chains",
+        )
+    return _mutation(kind, [grant, [head.raw for head in kept]])
 
 
 def _mutation(kind: Type, arg: Encodable) -> Mutation:

@@ -49,10 +49,15 @@ class Given:
 
 
 class Cut(NamedTuple):
-    """A revocation: the op that makes it, and the ops that it keeps."""
+    """A revocation: the op that makes it, and the ops that it keeps.
+
+    One that only ``closes`` is about ops under that very grant, not under those that
+    were made out of it.
+    """
 
     carrier: RecordId
     kept: frozenset[RecordId]
+    closes: bool
 
 
 def rests_on(op: Op) -> tuple[RecordId, ...]:
@@ -164,7 +169,8 @@ class Authority:
         for op in self._auth_ops:
             for revocation in filter(None, map(revocation_in, op.mutations or ())):
                 kept = prev_closure(revocation.heads, self.ops)
-                cuts[revocation.grant].append(Cut(op.id, kept))
+                cut = Cut(op.id, kept, revocation.closes)
+                cuts[revocation.grant].append(cut)
         return cuts
 
     @cached_property
@@ -193,14 +199,21 @@ class Authority:
     def _passes(self, op: Op) -> bool:
         if op.place.cap is None:
             return True
-        chain = self.grants[op.place.cap].chain
+        cap = self.grants[op.place.cap]
         wall_ms = Timestamp.from_int(op.place.hlc).wall_ms
+        if wall_ms > (cap.grant.closes_ms or wall_ms):
+            return False
         return all(
             self.is_given(dot)
             and wall_ms <= (self.grants[dot].grant.expires_ms or wall_ms)
-            and all(op.id in cut.kept for cut in self.counting_cuts(dot))
-            for dot in chain
+            and all(op.id in cut.kept for cut in self.cuts_for(op.place.cap, dot))
+            for dot in cap.chain
         )
+
+    def cuts_for(self, cap: Dot, above: Dot) -> list[Cut]:
+        """The counting revocations of a grant, as far as they touch ops under a cap."""
+        cuts = self.counting_cuts(above)
+        return [cut for cut in cuts if cap == above or not cut.closes]
 
     def is_given(self, dot: Dot) -> bool:
         """Whether the op that gives the grant counts itself."""
@@ -223,8 +236,8 @@ class Authority:
         ]
 
     def is_revoked(self, dot: Dot) -> bool:
-        """Whether a grant, or one it was made out of, was revoked."""
-        return any(map(self.counting_cuts, self.grants[dot].chain))
+        """Whether a grant was closed, or it or one it was made out of was revoked."""
+        return any(self.cuts_for(dot, each) for each in self.grants[dot].chain)
 
     def is_in_force(self, op: Op) -> bool:
         """Whether enough founders stand behind it, if that is asked for.

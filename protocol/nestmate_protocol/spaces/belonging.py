@@ -19,7 +19,7 @@ from nestmate_protocol.spaces.catalogue import Catalogue, Listing
 from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.epochs import Epochs
 from nestmate_protocol.spaces.founding import SALT_BYTES, Genesis, found_space
-from nestmate_protocol.spaces.invites import is_invite, read_invite
+from nestmate_protocol.spaces.invites import SpaceInvite, is_invite, read_invite
 from nestmate_protocol.spaces.ops import Lane
 from nestmate_protocol.spaces.outcomes import Reach
 from nestmate_protocol.spaces.pen import Pen
@@ -96,6 +96,7 @@ class Belonging:
             return self._join_by_id(body.space), []
         invite = read_invite(body.space)
         self._refuse_half_made(invite.space)
+        _refuse_late(invite, now)
         reach = [Reach(invite.peer, invite.multiaddrs)]
         known = self._copies.get(invite.space)
         if known is not None and known.engine.rights.is_entitled(
@@ -228,6 +229,7 @@ class Belonging:
             pending=len(engine.missing()),
             bytes_kept=engine.ops.bytes_held(),
             conflicts=len(engine.views.conflicts()),
+            invites=len(members.open_invites(copy, now)),
             peers=peers,
             synced_ms=synced_ms,
             state=engine.views.state_hash() if state is None else state,
@@ -261,3 +263,13 @@ class Belonging:
     def _list(self, copy: Copy, listing: Listing) -> None:
         self._copies.put(self._catalogue.add(listing))
         copy.listing = self._catalogue.get(listing.space) or listing
+
+
+def _refuse_late(invite: SpaceInvite, now: Moment) -> None:
+    """Raise LocalError for an invite whose time is over, by what it says itself."""
+    ends = (invite.grant.closes_ms, invite.grant.expires_ms)
+    if any(0 < end < now.wall_ms for end in ends):
+        raise LocalError(
+            "this invite is over: its time to be taken up has passed",
+            "ask whoever sent it for another one",
+        )

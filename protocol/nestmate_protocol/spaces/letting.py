@@ -10,13 +10,17 @@ from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.ids import Address, PeerId, SpaceId
 from nestmate_protocol.keys import SEED_BYTES, SigningKey
+from nestmate_protocol.limits import (
+    HEADS_PER_REVOCATION_MAX,
+    INVITE_CLOSED_AFTER_MS,
+)
 from nestmate_protocol.spaces import members
 from nestmate_protocol.spaces.copies import Copies, Copy
 from nestmate_protocol.spaces.engine.changes import Verdict
 from nestmate_protocol.spaces.epochs import Epochs, fitting
 from nestmate_protocol.spaces.invites import SpaceInvite
 from nestmate_protocol.spaces.members import Deed
-from nestmate_protocol.spaces.ops import Dot, Mutation
+from nestmate_protocol.spaces.ops import Dot, Mutation, Type
 from nestmate_protocol.spaces.pen import Pen
 from nestmate_protocol.spaces.ports import Agents
 from nestmate_protocol.spaces.requests import (
@@ -25,6 +29,7 @@ from nestmate_protocol.spaces.requests import (
     GrantRights,
     GrantViews,
     InviteToSpace,
+    Revoked,
     RevokeGrant,
     SpaceInvited,
 )
@@ -43,6 +48,8 @@ class Letting:
         self._agents = agents
         self._peer = peer
         self._me = pen.key.public
+        self._due: dict[SpaceId, int] = {}
+        self._closed: set[Dot] = set()
 
     def __repr__(self) -> str:
         return f"<Letting others into {self._copies!r}>"
@@ -77,11 +84,70 @@ class Letting:
         )
         return SpaceInvited(invite.text, changed.version)
 
-    def revoke(self, copy: Copy, body: RevokeGrant, now: Moment) -> Changed:
-        """Take a grant back."""
-        deed = members.revoke_deed(copy, body.grant, self._me)
-        secret = self._epochs.farewell(copy, members.read_grant_name(body.grant), now)
-        return self._act(copy, deed, now, secret)
+    def revoke(self, copy: Copy, body: RevokeGrant, now: Moment) -> Revoked:
+        """Take grants back, each in an op with what has to go with it."""
+        deeds = [
+            members.revoke_deed(copy, grant, self._me, keep=body.keep)
+            for grant in body.grants
+        ]
+        closed: list[Dot] = []
+        for grant, deed in zip(body.grants, deeds, strict=True):
+            due = [each for each in deed.closed if each not in closed]
+            along = [members.closing_of(copy, each) for each in due]
+            if not body.keep:
+                dot = members.read_grant_name(grant)
+                along += self._epochs.farewell(copy, dot, now)
+            changed = self._act(copy, deed, now, along)
+            closed += due
+        still = members.open_invites(copy, now)
+        return Revoked(
+            space=changed.space,
+            op=changed.op,
+            closed=tuple(version_of([dot]) for dot in closed),
+            open=tuple(version_of([dot]) for dot in still),
+        )
+
+    # --- invites whose time is over
+
+    def tend(self, copy: Copy, now: Moment) -> None:
+        """Close for good, a while after their end, the invites made here.
+
+        Their end is judged by the date that their users put on what they do, so that
+        all agree; a closing is what a false date does not get round. Where other
+        founders would have to agree, it is left to them.
+        """
+        desk, due = copy.engine.rights, self._due
+        due.pop(copy.listing.space, None)
+        alone = desk.genesis is not None and desk.genesis.threshold == 1
+        for each in desk.invites():
+            closes_ms = each.grant.closes_ms
+            if each.issuer != self._me or not closes_ms or each.dot in self._closed:
+                continue
+            if each.parent is None and not alone:
+                continue
+            left_ms = closes_ms + INVITE_CLOSED_AFTER_MS - now.wall_ms
+            if left_ms > 0:
+                at = now.mono_ms + left_ms
+                due[copy.listing.space] = min(due.get(copy.listing.space, at), at)
+                continue
+            self._closed.add(each.dot)
+            if len(desk.heads_at(each.dot)) <= HEADS_PER_REVOCATION_MAX:
+                mutation = members.closing_of(copy, each.dot)
+                op = self._pen.act(copy, [mutation], each.parent, now)
+                self._copies.keep_own(copy, op, now)
+
+    def wake(self, now: Moment) -> None:
+        """Do what is due."""
+        for space, due in tuple(self._due.items()):
+            copy = self._copies.get(space)
+            if copy is None:
+                del self._due[space]
+            elif due <= now.mono_ms:
+                self.tend(copy, now)
+
+    def next_wakeup(self) -> int | None:
+        """When ``wake`` is due on the monotonic clock in ms; None for never."""
+        return min(self._due.values(), default=None)
 
     def endorse(self, copy: Copy, body: EndorseOps, now: Moment) -> Changed:
         """Stand behind what other founders did."""
@@ -96,17 +162,17 @@ class Letting:
                     break
 
     def _act(
-        self, copy: Copy, deed: Deed, now: Moment, secrets: Sequence[Mutation] = ()
+        self, copy: Copy, deed: Deed, now: Moment, along: Sequence[Mutation] = ()
     ) -> Changed:
-        """Do it, in one op with the secrets that go with it unless they are many."""
+        """Do it, in one op with what goes with it unless that is much."""
         if copy.engine.rights.genesis is None:
             raise LocalError(
                 "this space has not been fetched from anybody yet",
                 "wait until a member is connected: `nestmate space show`",
             )
         if not copy.engine.readers.may_hand_under(deed.cap):
-            secrets = ()
-        first, *more = fitting([deed.mutation, *secrets])
+            along = [each for each in along if each.type is not Type.KEYS]
+        first, *more = fitting([deed.mutation, *along])
         op = self._pen.act(copy, first, deed.cap, now)
         verdict = self._copies.keep_own(copy, op, now).verdict
         if verdict is not Verdict.NEW:

@@ -14,7 +14,8 @@ from nestmate_protocol.errors import LocalError
 from nestmate_protocol.grants import ALL_RIGHTS, Grant, Rights
 from nestmate_protocol.identity.log import IdentityLog
 from nestmate_protocol.ids import Address, DeviceKey, RecordId
-from nestmate_protocol.spaces.auth import endorsing, granting, revoking
+from nestmate_protocol.limits import HEADS_PER_REVOCATION_MAX
+from nestmate_protocol.spaces.auth import closing, endorsing, granting, revoking
 from nestmate_protocol.spaces.copies import Copy
 from nestmate_protocol.spaces.engine.rights import Membership
 from nestmate_protocol.spaces.invites import SpaceInvite
@@ -37,10 +38,14 @@ _FOUNDING: Final = "founder"
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A mutation of the auth lane, and the cap it is to be written under."""
+    """A mutation of the auth lane, and the cap it is to be written under.
+
+    ``closed`` are invites that are closed along with it.
+    """
 
     mutation: Mutation
     cap: Dot | None
+    closed: tuple[Dot, ...] = ()
 
 
 def names_in(copy: Copy) -> dict[DeviceKey, Address]:
@@ -93,6 +98,7 @@ def invite_deed(
         expires_ms=body.expires_ms,
         depth=1,
         label=body.label or "an invite",
+        closes_ms=body.closes_ms,
     )
     return Deed(granting(grant), _cap_for(copy, grant, me, now)), grant
 
@@ -135,20 +141,52 @@ def _cap_for(copy: Copy, grant: Grant, me: DeviceKey, now: Moment) -> Dot | None
     )
 
 
-def revoke_deed(copy: Copy, text: str, me: DeviceKey) -> Deed:
-    """The end of a grant that keeps everything known to have been written under it."""
+def revoke_deed(copy: Copy, text: str, me: DeviceKey, *, keep: bool) -> Deed:
+    """The end of a grant that keeps everything known to have been written under it.
+
+    Whoever came by an invite may have kept the line, so that is closed as well, unless
+    too many have used it; who else came by it stays.
+    """
     dot = read_grant_name(text)
     desk = copy.engine.rights
     found = desk.grant(dot)
     if found is None:
         raise LocalError("there is no such grant", "see `nestmate space members`")
-    mutation = revoking(dot, desk.heads_under(dot))
+    cap = _cap_above(copy, dot, me)
+    if keep:
+        return Deed(closing(dot, desk.heads_at(dot)), cap)
+    above = None if found.parent is None else desk.grant(found.parent)
+    came_by = (
+        (above.dot,)
+        if above is not None
+        and above.grant.who is None
+        and not above.revoked
+        and len(desk.heads_at(above.dot)) <= HEADS_PER_REVOCATION_MAX
+        else ()
+    )
+    return Deed(revoking(dot, desk.heads_under(dot)), cap, came_by)
+
+
+def closing_of(copy: Copy, invite: Dot) -> Mutation:
+    """The end of an invite that keeps all who are known to have come by it."""
+    return closing(invite, copy.engine.rights.heads_at(invite))
+
+
+def open_invites(copy: Copy, now: Moment) -> tuple[Dot, ...]:
+    """The invites by which whoever has the line can come in."""
+    desk = copy.engine.rights
+    dots = (each.dot for each in desk.invites())
+    return tuple(dot for dot in dots if not desk.is_over(dot, now))
+
+
+def _cap_above(copy: Copy, dot: Dot, me: DeviceKey) -> Dot | None:
+    """The grant of ours strictly above one; None as a founder."""
+    desk = copy.engine.rights
     if desk.is_founder(me):
-        return Deed(mutation, None)
-    above = desk.chain(dot)[1:]
-    for each in above:
+        return None
+    for each in desk.chain(dot)[1:]:
         if me in each.grant.keys and not each.revoked:
-            return Deed(mutation, each.dot)
+            return each.dot
     raise LocalError(
         "only who granted it, or who stands above them, can take it back",
         "ask its issuer; `nestmate space members` says who that is",
@@ -204,6 +242,7 @@ def _founder(address: Address, key: DeviceKey) -> GrantView:
         paths=(),
         types=None,
         expires_ms=0,
+        closes_ms=0,
         issuer=None,
         parent="",
         label=_FOUNDING,
@@ -226,6 +265,7 @@ def _view(
         paths=tuple(path for path in grant.paths if path),
         types=types,
         expires_ms=grant.expires_ms,
+        closes_ms=grant.closes_ms,
         issuer=names.get(each.issuer),
         parent="" if each.parent is None else version_of([each.parent]),
         label=grant.label,

@@ -85,6 +85,7 @@ class Type(IntEnum):
     KEYS = 19
     LEAVE = 20
     GENESIS = 21
+    CLOSE = 22
 
     __hash__ = int.__hash__  # as above
 

@@ -71,7 +71,8 @@ class Held:
 
     def may_know(self, space: SpaceId, key: DeviceKey) -> bool:
         """Whether a key was granted something once, and may know what became of it."""
-        return self._copies[space].engine.rights.is_known(key)
+        rights, now = self._copies[space].engine.rights, self._copies.now
+        return now is not None and rights.is_known(key, now)
 
     def proving(self, space: SpaceId) -> Sequence[SigningKey]:
         """The keys that show to others that this node may have them."""

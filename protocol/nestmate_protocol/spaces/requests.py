@@ -59,6 +59,7 @@ class SpaceView:
     ``state`` is its hash: equal here and elsewhere when both hold the same ops and can
     read the same; in a list of spaces it is empty. ``sealed`` are those that cannot be
     read here.
+    ``invites`` are those that are open still, for whoever has the line.
     ``peers`` are members connected now, ``synced_ms`` when one was last found to hold
     the same.
     """
@@ -76,6 +77,7 @@ class SpaceView:
     pending: int = 0
     bytes_kept: int = 0
     conflicts: int = 0
+    invites: int = 0
     peers: int = 0
     synced_ms: int = 0
     state: bytes = b""
@@ -121,7 +123,8 @@ class ListMembers:
 class GrantView:
     """One grant; ``grant`` is its name as text, empty for a founder's own right.
 
-    ``who`` is None for whoever holds an invite. ``sentence`` says it for people.
+    ``who`` is None for whoever holds an invite, which can be taken up until
+    ``closes_ms``. ``sentence`` says it for people.
     """
 
     grant: str
@@ -131,6 +134,7 @@ class GrantView:
     paths: tuple[str, ...]
     types: tuple[Type, ...] | None
     expires_ms: int
+    closes_ms: int
     issuer: Address | None
     parent: str
     label: str
@@ -168,7 +172,10 @@ class GrantRights:
 
 @dataclass(frozen=True, slots=True)
 class InviteToSpace:
-    """Make one pasteable line that lets whoever holds it take part."""
+    """Make one pasteable line that lets whoever holds it take part.
+
+    It can be taken up until ``closes_ms``; what it gives lasts until ``expires_ms``.
+    """
 
     space: str
     rights: Rights
@@ -176,6 +183,7 @@ class InviteToSpace:
     types: tuple[Type, ...] | None = None
     expires_ms: int = 0
     label: str = ""
+    closes_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +196,29 @@ class SpaceInvited:
 
 @dataclass(frozen=True, slots=True)
 class RevokeGrant:
-    """Take a grant back; what its holders wrote that is known here stays."""
+    """Take grants back; what their holders wrote that is known here stays.
+
+    The invites by which their holders came are closed with it. If it is to ``keep``,
+    the grants end for their holders alone, and those they let in stay.
+    """
 
     space: str
-    grant: str
+    grants: tuple[str, ...]
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """It is durable here; ``op`` is the last one it took.
+
+    ``closed`` are invites that were closed with it, ``open`` those by which whoever has
+    the line can still come in, whoever that is.
+    """
+
+    space: SpaceId
+    op: RecordId
+    closed: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

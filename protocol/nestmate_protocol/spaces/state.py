@@ -129,7 +129,7 @@ def _covers(op: Op, n: int, mutation: Mutation, authority: Authority) -> bool:
             return op.id.raw == op.space.raw
         case Type.GRANT:
             return op.dot(n) in authority.grants
-        case Type.REVOKE:
+        case Type.REVOKE | Type.CLOSE:
             return revocation_in(mutation) is not None
         case Type.ENDORSE:
             return cap is None and endorsed_in(mutation) is not None

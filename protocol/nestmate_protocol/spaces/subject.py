@@ -113,6 +113,7 @@ class Spaces:
         for copy in self._copies:
             self._seeking.add(copy.listing.space, now)
             self._belonging.go_on(copy, now)
+            self._letting.tend(copy, now)
         told = [_of("space.rebuilding", each) for each in self._copies.remaking]
         return [*self._settle(now), *told]
 
@@ -187,6 +188,7 @@ class Spaces:
         self._copies.now = now
         self._copies.wake(now)
         self._epochs.wake(now)
+        self._letting.wake(now)
         outcomes = _effects(self._sessions.wake(now))
         for copy in self._copies.reopened():
             self._seeking.add(copy.listing.space, now)
@@ -197,7 +199,10 @@ class Spaces:
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
-        parts = (self._sessions, self._seeking, self._comparisons, self._epochs)
+        parts = (
+            *(self._sessions, self._seeking, self._comparisons),
+            *(self._epochs, self._letting),
+        )
         times = [part.next_wakeup() for part in parts]
         now = self._copies.now
         if now is not None:
@@ -233,6 +238,7 @@ class Spaces:
         outcomes += settlements(copy, changes, self._me.key.public, now)
         if any(isinstance(each, Granted | Ungranted) for each in changes):
             self._sessions.rights_changed(copy.listing.space, now)
+            self._letting.tend(copy, now)
         if self._belonging.arrived(copy, now):
             outcomes.append(_of("space.joined", copy.listing))
         self._epochs.tend(copy, now)

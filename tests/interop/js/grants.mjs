@@ -19,7 +19,7 @@ const FIELDS = [
   [3, many(16, prefix)], [4, optional(many(16, integer(0, 255)))],
   [5, optional(integer(1, EXPIRY_MAX))], [6, integer(0, 8)],
   [7, optional(many(64, octets(1, 14 * 1024)))], [8, optional(text(64))],
-  [9, optional(integer(1, 64))]
+  [9, optional(integer(1, 64))], [10, optional(integer(1, EXPIRY_MAX))]
 ]
 
 const has = (keys, key) => keys.some(each => same(each, key))
@@ -27,13 +27,13 @@ const has = (keys, key) => keys.some(each => same(each, key))
 export function readGrant (arg) {
   if (!(arg instanceof Map)) refuse('no grant')
   for (const [number, check] of FIELDS) check(arg.get(number))
-  const [who, keys, rights, paths, types, expires, depth, log, , generation] =
+  const [who, keys, rights, paths, types, expires, depth, log, , generation, closes] =
     FIELDS.map(([number]) => arg.get(number) ?? null)
   if (!keys.length || !paths.length) refuse('nobody or nowhere')
   for (let n = 1; n < keys.length; n++) {
     if (Buffer.compare(keys[n - 1], keys[n]) >= 0) refuse('keys out of order')
   }
-  return { who, keys, rights, paths, types, expires, depth, log, generation }
+  return { who, keys, rights, paths, types, expires, depth, log, generation, closes: who === null ? closes : null }
 }
 
 function areas (paths, who) {

@@ -8,7 +8,7 @@ import { openRecord, sha256 } from './records.mjs'
 export const [AUTH, DATA, EPHEMERAL] = [0, 1, 2]
 export const TYPE = {
   REGISTER: 1, SET: 2, COUNTER: 3, LOG: 4, LIST: 5, CLAIM: 6, BUDGET: 7,
-  GRANT: 16, REVOKE: 17, ENDORSE: 18, KEYS: 19, LEAVE: 20, GENESIS: 21
+  GRANT: 16, REVOKE: 17, ENDORSE: 18, KEYS: 19, LEAVE: 20, GENESIS: 21, CLOSE: 22
 }
 const TYPES = Object.values(TYPE)
 const OP_BYTES_MAX = 16 * 1024
@@ -216,6 +216,7 @@ const CHECKS = {
   [TYPE.BUDGET]: each => { only(0, 1, 2)(each); movement(each) },
   [TYPE.GRANT]: each => readGrant(each.arg),
   [TYPE.REVOKE]: each => readRevocation(each.arg),
+  [TYPE.CLOSE]: each => readRevocation(each.arg),
   [TYPE.ENDORSE]: each => readEndorsed(each.arg),
   [TYPE.KEYS]: each => readHanding(each.arg),
   [TYPE.LEAVE]: each => nothing(each.arg)

@@ -100,6 +100,8 @@ async function chainOf (space, dot) {
   return chain
 }
 
+const isEnding = each =>
+  (each.type === TYPE.REVOKE || each.type === TYPE.CLOSE) && isWellFormed(each)
 const isWord = each =>
   each.type === TYPE.ENDORSE || (each.type === TYPE.LEAVE && isWellFormed(each))
 const saysNoMore = op => op.mutations.every(isWord)
@@ -125,13 +127,13 @@ async function countingRevocations (space, dot) {
   for (const [key, op] of space.ops) {
     if (op.lane !== AUTH || (op.cap !== null && !chain.slice(1).includes(hex(op.cap)))) continue
     const here = op.mutations
-      .filter(each => each.type === TYPE.REVOKE && isWellFormed(each))
-      .map(each => readRevocation(each.arg))
+      .filter(isEnding)
+      .map(each => ({ ...readRevocation(each.arg), closes: each.type === TYPE.CLOSE }))
       .filter(each => hex(each.grant) === dot)
     if (!here.length) continue
     if (!(await space.behind(space, key)) || !(await space.pass(space, key))) continue
-    for (const { heads } of here) {
-      found.push(new Set(heads.flatMap(head => [...space.line(hex(head))])))
+    for (const { heads, closes } of here) {
+      found.push({ closes, kept: new Set(heads.flatMap(head => [...space.line(hex(head))])) })
     }
   }
   return found
@@ -141,12 +143,14 @@ async function countingRevocations (space, dot) {
 async function passes (space, key) {
   const op = space.op(key)
   if (op.cap === null) return true
+  const { closes } = (await space.sound(space, hex(op.cap))).grant
+  if (closes !== null && op.time >> 16n > BigInt(closes)) return false
   for (const dot of await chainOf(space, hex(op.cap))) {
     const { grant, by } = await space.sound(space, dot)
     if (!(await space.pass(space, by)) || !(await space.behind(space, by))) return false
     if (grant.expires !== null && op.time >> 16n > BigInt(grant.expires)) return false
-    const kept = await space.counting(space, dot)
-    if (kept.some(each => !each.has(key))) return false
+    const cuts = (await space.counting(space, dot)).filter(each => !each.closes || dot === hex(op.cap))
+    if (cuts.some(each => !each.kept.has(key))) return false
   }
   return true
 }
@@ -194,7 +198,7 @@ async function offered (space, valid) {
     if (op.lane !== EPHEMERAL) take(key)
     else if (op.mutations.some(each => last.has(hex(each.dot)))) take(key)
     const heads = op.mutations
-      .filter(each => each.type === TYPE.REVOKE && isWellFormed(each))
+      .filter(isEnding)
       .flatMap(each => readRevocation(each.arg).heads)
     for (const head of heads.map(hex)) {
       if (space.op(head) && space.op(head).lane !== EPHEMERAL) take(head)

@@ -17,7 +17,7 @@ OP = RecordId(b"o" * 32)
 BLOB = BlobId(b"b" * 32)
 SPACE_VIEW = core.SpaceView(SPACE, "garden", core.Standing.MEMBER, state=b"\1")
 GRANT = core.GrantView(
-    *("g", ALICE, (KEY,), Rights.READ, (), None, 0, None, "", "helper"),
+    *("g", ALICE, (KEY,), Rights.READ, (), None, 0, 0, None, "", "helper"),
     in_force=True,
     left=False,
     sentence="Alice may read.",
@@ -46,7 +46,7 @@ ANSWERS: dict[type, object] = {
     core.ListMembers: core.GrantViews((GRANT,)),
     core.GrantRights: CHANGED,
     core.InviteToSpace: core.SpaceInvited("nestspace1x", "g"),
-    core.RevokeGrant: CHANGED,
+    core.RevokeGrant: core.Revoked(SPACE, OP, ("i",), ("j",)),
     core.EndorseOps: CHANGED,
     core.SyncSpace: core.Synced(2, 1),
     core.ReadPath: DOCUMENT,
@@ -91,12 +91,13 @@ CALLS: dict[str, tuple[dict[str, object], object]] = {
         ),
     ),
     "space.invite": (
-        IN | {"rights": "read", "types": ["reg"], "label": "open day"},
+        IN
+        | {"rights": "read", "types": ["reg"], "label": "open day", "closes": "never"},
         core.InviteToSpace(
             "garden", Rights.READ, types=(Type.REGISTER,), label="open day"
         ),
     ),
-    "space.revoke": (IN | {"grant": "alice"}, core.RevokeGrant("garden", "g")),
+    "space.revoke": (IN | {"grant": "alice"}, core.RevokeGrant("garden", ("g",))),
     "space.endorse": (IN | {"ops": [OP.text]}, core.EndorseOps("garden", (OP,))),
     "space.sync": (IN | {"timeout": 1}, core.SyncSpace("garden", 1.0)),
     "space.void": (IN | {"limit": 3}, core.ListVoid("garden", 3)),

@@ -278,7 +278,7 @@ def test_a_member_that_was_revoked_is_given_nothing_more(village):
     grants = ann.ask(ListMembers("garden")).grants
     for each in grants:
         if each.grant:  # his own, and that of the invite he still holds
-            ann.ask(RevokeGrant("garden", each.grant))
+            ann.ask(RevokeGrant("garden", (each.grant,)))
     village.wait(1)
     assert get(bob, blob, agents=(ann.address,), wait_seconds=5).code is Code.TIMED_OUT
 

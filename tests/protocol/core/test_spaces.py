@@ -106,6 +106,55 @@ def test_a_write_that_expects_what_is_gone_writes_nothing(garden):
     assert get(ann, "beds/2").version == fresh.version
 
 
+def member(home, other):
+    """The grants of another in the garden, as one sees them."""
+    grants = home.ask(ListMembers("garden")).grants
+    return tuple(each.grant for each in grants if each.who == other.address)
+
+
+def test_who_is_taken_out_does_not_come_back_by_the_same_line_and_others_stay(garden):
+    village, ann, bob = garden
+    (cid,) = village.add("cid")
+    village.befriend(ann, cid)
+    line = ann.ask(InviteToSpace("garden", WRITER)).invite
+    village.wait(1)
+    cid.ask(JoinSpace(line))
+    village.wait(2)
+    (first,) = [i.grant for i in ann.ask(ListMembers("garden")).grants if not i.who][:1]
+    out = ann.ask(RevokeGrant("garden", member(ann, cid)))
+    assert (len(out.closed), out.open) == (1, (first,))  # Bob's line may still be used
+    cid.ask(JoinSpace(line))
+    village.wait(60)
+    assert (member(ann, cid), put(cid, "a", b"1").code) == ((), Code.DENIED)
+    put(ann, "secret", b"2")
+    assert ann.ask(RevokeGrant("garden", (first,), keep=True)).open == ()
+    village.wait(60)
+    assert get(cid, "secret").code is Code.NOT_FOUND
+    assert get(bob, "secret").value == b"2"
+    assert not isinstance(put(bob, "b", b"3"), Refusal)
+
+
+def test_an_invite_is_over_when_it_closes_and_its_maker_closes_it_for_good(garden):
+    village, ann, bob = garden
+    (cid,) = village.add("cid")
+    village.befriend(ann, cid)
+    closes_ms = village.now.wall_ms + 60_000
+    invited = ann.ask(InviteToSpace("garden", WRITER, closes_ms=closes_ms))
+    assert ann.ask(ShowSpace("garden")).invites == 2
+    village.wait(61)
+    assert "over" in cid.ask(JoinSpace(invited.invite)).detail
+    assert ann.ask(ShowSpace("garden")).invites == 1
+    for home in (ann, bob, cid):
+        village.stop(home)
+    village.wait(24 * 3_600)
+    for home in (ann, bob):
+        village.start(home, home.port)
+    village.wait(60)
+    shown = [each.grant for each in bob.ask(ListMembers("garden")).grants]
+    assert invited.grant not in shown
+    assert state(ann) == state(bob)
+
+
 def test_what_a_revoked_member_writes_afterwards_counts_nowhere(garden):
     village, ann, bob = garden
     put(bob, "beds/1", b"known")
@@ -114,7 +163,7 @@ def test_what_a_revoked_member_writes_afterwards_counts_nowhere(garden):
     (grant,) = [
         g for g in ann.ask(ListMembers("garden")).grants if g.who == bob.address
     ]
-    ann.ask(RevokeGrant("garden", grant.grant))
+    ann.ask(RevokeGrant("garden", (grant.grant,)))
     put(bob, "beds/2", b"too late")
     village.mend()
     village.wait(60)
@@ -255,7 +304,7 @@ def test_a_write_that_does_not_count_is_not_read_by_its_version(garden):
     village.cut(ann, bob)
     grants = ann.ask(ListMembers("garden")).grants
     (grant,) = [each for each in grants if each.who == bob.address]
-    ann.ask(RevokeGrant("garden", grant.grant))
+    ann.ask(RevokeGrant("garden", (grant.grant,)))
     late = put(bob, "beds/1", b"late").version
     assert bob.ask(ReadPath("garden", "beds/1", version=late)).value == b"late"
     village.mend()

@@ -12,7 +12,13 @@ from nestmate_protocol.identity.log import begin_log, rotate_log
 from nestmate_protocol.ids import NetworkId
 from nestmate_protocol.keys import recovery_key, rotation_key
 from nestmate_protocol.simulation.scribes import START_MS, Draft, Scribe, put
-from nestmate_protocol.spaces.auth import endorsing, granting, leaving, revoking
+from nestmate_protocol.spaces.auth import (
+    closing,
+    endorsing,
+    granting,
+    leaving,
+    revoking,
+)
 from nestmate_protocol.spaces.ops import Lane, Type, open_op
 from nestmate_protocol.spaces.state import state
 
@@ -93,6 +99,48 @@ def test_what_was_written_after_a_grant_expired_does_not_pass(garden):
     times = [START_MS + ms << COUNTER_BITS for ms in (5, 6)]
     before, after = (garden.put(garden.bob, cap, hlc=hlc) for hlc in times)
     assert {before.id, after.id} & garden.state().passing == {before.id}
+
+
+def invite(garden, **other):
+    """A grant to whoever bears Cid's key, and the grant that Bob has made out of it."""
+    given = Grant(None, (garden.cid.public,), WRITE | GRANT, ("",), depth=1, **other)
+    dot = garden.ann.write(Draft([granting(given)])).dot(0)
+    return dot, garden.grant(garden.cid, garden.bob, dot, rights=WRITE, depth=0)
+
+
+def test_whoever_came_by_an_invite_stays_when_it_is_closed(garden):
+    line, cap = invite(garden)
+    heads = [garden.cid.tips[Lane.AUTH].id]
+    garden.ann.write(Draft([closing(line, heads)]))
+    late = garden.grant(garden.cid, garden.dan, line, rights=WRITE, depth=0)
+    kept, lost = garden.put(garden.bob, cap), garden.put(garden.dan, late)
+    found = garden.state()
+    assert {kept.id, lost.id} & found.valid == {kept.id}
+    assert (found.members[line].revoked, found.members[cap].revoked) == (True, False)
+
+
+def test_who_came_by_an_invite_goes_when_its_closing_does_not_keep_them(garden):
+    line, cap = invite(garden)
+    garden.ann.write(Draft([closing(line, [])]))
+    assert garden.put(garden.bob, cap).id not in garden.state().passing
+
+
+def test_nobody_closes_a_grant_from_below_it(garden):
+    line, cap = invite(garden)
+    garden.bob.write(Draft([closing(line, [])], cap=cap))
+    assert not garden.state().members[line].revoked
+
+
+def test_an_invite_is_taken_up_until_it_closes_and_what_it_gave_lasts(garden):
+    line, cap = invite(garden, closes_ms=START_MS + 50)
+    late = garden.grant(garden.cid, garden.dan, line, rights=WRITE, depth=0)
+    hlc = START_MS + 51 << COUNTER_BITS
+    again = Grant(garden.dan.address, (garden.dan.public,), WRITE, ("",))
+    past = garden.cid.write(Draft([granting(again)], cap=line), hlc=hlc)
+    stays = garden.put(garden.bob, cap, hlc=hlc)
+    found = garden.state()
+    assert {past.id, stays.id} & found.passing == {stays.id}
+    assert late in found.members
 
 
 def test_a_grant_that_exceeds_its_parent_lets_nobody_in(garden):
@@ -296,5 +344,5 @@ def test_the_golden_ops_are_a_space_in_which_all_of_them_count():
     found = state(space, {op.id: op for op in opened})
     assert found.valid == found.offered == {op.id for op in opened}
     assert {kind for _, kind in found.live} == {k for k in Type if not k.is_auth}
-    golden = "1741a60758e25b20fe15e8b72cf8545707790c6d965ae7f9a8fbf7e7688f4537"
+    golden = "2f41cdf25c63fc5c8c38a0d7b8b8fbf4127e8921cf826092946dc47804726f44"
     assert found.hash.hex() == golden

@@ -15,7 +15,7 @@ from nestmate_protocol.spaces.state import state
 from nestmate_protocol.spaces.types.register import view
 
 SEEDS = range(26)
-SEED_WITH_BOTH = 25  # in which ops are voided, and others restored
+SEED_WITH_BOTH = 9  # in which ops are voided, and others restored
 LATE = Moment(START_MS + 365 * 24 * 3_600_000, 1)
 CHAINS = (Lane.AUTH, Lane.DATA)
 ENTRY = ("dot", "author", "incarnation", "seq", "hlc", "action", "digest", "value")

@@ -114,7 +114,7 @@ ROWS: tuple[Operation, ...] = (
     Operation(
         name="space.revoke",
         asks="spaces:SpaceRevoke",
-        answers="spaces:SpaceChanged",
+        answers="spaces:SpaceRevoked",
         run="spaces:revoke",
         help="Take a grant back; what was written under it before stays.",
         path="/v1/spaces/revoke",

@@ -27,6 +27,7 @@ from nestmate.operations.spaces import (
     SpaceList,
     SpaceMembers,
     SpaceRevoke,
+    SpaceRevoked,
     Spaces,
     SpaceShow,
     SpaceSync,
@@ -129,23 +130,32 @@ async def grant(node: Node, request: SpaceGrant, _caller: Caller) -> SpaceGrante
 
 async def invite(node: Node, request: SpaceInvite, _caller: Caller) -> SpaceInvited:
     """Make a line that lets whoever holds it in."""
+    now_ms = time.time_ns() // 1_000_000
+    is_open = request.closes == "never"
     wish = core.InviteToSpace(
         space=request.space,
         rights=read_rights(request.rights),
         paths=request.paths,
         types=_types(request.types),
-        expires_ms=moment_ms(request.expires, "expires", time.time_ns() // 1_000_000),
+        expires_ms=moment_ms(request.expires, "expires", now_ms),
         label=request.label,
+        closes_ms=0 if is_open else moment_ms(request.closes, "closes", now_ms),
     )
     made = await answer(node, wish, core.SpaceInvited)
     return SpaceInvited(invite=made.invite, grant=made.grant)
 
 
-async def revoke(node: Node, request: SpaceRevoke, _caller: Caller) -> SpaceChanged:
+async def revoke(node: Node, request: SpaceRevoke, _caller: Caller) -> SpaceRevoked:
     """Take a grant back, named by itself or by whose it is."""
-    grant = await _grant_of(node, request.space, request.grant)
-    wish = core.RevokeGrant(request.space, grant)
-    return _changed(await answer(node, wish, core.Changed))
+    grants = await _grants_of(node, request.space, request.grant)
+    wish = core.RevokeGrant(request.space, grants, request.keep)
+    revoked = await answer(node, wish, core.Revoked)
+    return SpaceRevoked(
+        space=revoked.space.text,
+        op=revoked.op.text,
+        closed=list(revoked.closed),
+        open=list(revoked.open),
+    )
 
 
 async def endorse(node: Node, request: SpaceEndorse, _caller: Caller) -> SpaceChanged:
@@ -195,25 +205,23 @@ async def _agent(node: Node, who: str, timeout: float | str) -> AgentView:
     return agent
 
 
-async def _grant_of(node: Node, space: str, text: str) -> str:
-    """The name of the grant a text means: its own, or that of the agent who has it."""
+async def _grants_of(node: Node, space: str, text: str) -> tuple[str, ...]:
+    """The names of the grants a text means: one, or all those an agent has."""
     views = await answer(node, core.ListMembers(space), core.GrantViews)
     grants = [view for view in views.grants if view.grant]
     if any(view.grant == text for view in grants):
-        return text
+        return (text,)
     try:
         who = await author_of(node, text)
     except NotFoundError:
-        return text  # the space itself says what is wrong with it
-    theirs = [
-        view.grant for view in grants if view.who is not None and view.who.text == who
-    ]
-    if len(theirs) != 1:
+        return (text,)  # the space itself says what is wrong with it
+    theirs = [view for view in grants if view.who is not None and view.who.text == who]
+    if not theirs:
         raise UsageError(
-            f"{plain(text)[:64]} has {len(theirs)} grants in this space.",
-            "Name the grant, as `nestmate space members` shows it.",
+            f"{plain(text)[:64]} has no grant in this space.",
+            "See `nestmate space members`; a founder's right is no grant.",
         )
-    return theirs[0]
+    return tuple(view.grant for view in theirs)
 
 
 def _types(words: tuple[str, ...]) -> tuple[Type, ...] | None:
@@ -240,6 +248,7 @@ def _show(view: core.SpaceView) -> Space:
         pending=view.pending,
         conflicts=view.conflicts,
         bytes=view.bytes_kept,
+        invites=view.invites,
         peers=view.peers,
         synced=time_or_none(view.synced_ms),
         state=view.state.hex(),
@@ -256,6 +265,7 @@ def _member(view: core.GrantView, names: dict[Address, str]) -> Member:
         paths=[plain(path) for path in view.paths],
         types=[word_of(kind) for kind in view.types or ()],
         expires=time_or_none(view.expires_ms),
+        closes=time_or_none(view.closes_ms),
         issuer=None if view.issuer is None else view.issuer.text,
         parent=view.parent,
         label=plain(view.label),

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count, repeat
 from typing import Final
 
-from nestmate_protocol.clocks import COUNTER_BITS
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import DeviceKey
 from nestmate_protocol.limits import GRANT_CHAIN_MAX
 from nestmate_protocol.spaces.auth import takes_over
 from nestmate_protocol.spaces.engine.chains import Chain
-from nestmate_protocol.spaces.engine.deeds import HLC_MAX, Cut, Deed, Holding, Spot
+from nestmate_protocol.spaces.engine.deeds import Cut, Deed, Holding, Spot, last_hlc
 from nestmate_protocol.spaces.founding import Genesis
 from nestmate_protocol.spaces.ops import Lane, Op, Type
 
@@ -157,7 +156,7 @@ class Authority:
                 return deed.id == self.first
             case Type.GRANT:
                 return deed.id + bytes((n,)) in self.holdings
-            case Type.REVOKE:
+            case Type.REVOKE | Type.CLOSE:
                 return n in deed.well_formed
             case Type.ENDORSE:
                 return not deed.cap and n in deed.well_formed
@@ -172,13 +171,11 @@ class Authority:
     def _hold(self, dot: bytes, deed: Deed) -> Holding | None:
         """The holding a grant makes; None if it is not sound, whatever may come."""
         grant = deed.grants[dot]
-        ends = HLC_MAX
-        if grant.expires_ms:
-            ends = (grant.expires_ms + 1 << COUNTER_BITS) - 1
+        ends = last_hlc(grant.expires_ms)
         if not deed.cap:
             if not self.is_founder(deed.author):
                 return None
-            holding = Holding(dot, deed, grant, (), min(ends, HLC_MAX))
+            holding = Holding(dot, deed, grant, (), ends)
             holding.line = (holding,)
             return holding
         parent = self.holdings.get(deed.cap)
@@ -188,7 +185,7 @@ class Authority:
             or not parent.grant.lets_issue(grant, DeviceKey(deed.author))
         ):
             return None
-        holding = Holding(dot, deed, grant, (), min(ends, parent.ends_hlc))
+        holding = Holding(dot, deed, grant, (), min(ends, parent.line_ends_hlc))
         holding.line = (holding, *parent.line)
         return holding
 
@@ -224,7 +221,7 @@ class Authority:
         """
         parent = holding.parent
         alive = holding.deed.counts and (parent is None or parent.alive)
-        above = () if parent is None else parent.cuts
+        above = () if parent is None else parent.cuts_below
         own = [
             cut
             for cut in self._cuts.get(holding.dot, ())

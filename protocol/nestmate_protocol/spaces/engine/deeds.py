@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from nestmate_protocol.clocks import COUNTER_BITS
 from nestmate_protocol.grants import Grant, Rights
 from nestmate_protocol.spaces.auth import (
     endorsed_in,
@@ -73,20 +74,26 @@ class Deed:
 
 @dataclass(eq=False, slots=True)
 class Cut:
-    """One revocation: of which grant, and the heads of what still counts."""
+    """One revocation: of which grant, and the heads of what still counts.
+
+    One that only ``closes`` is not inherited by what was made out of the grant.
+    """
 
     deed: Deed
     grant: bytes
     heads: frozenset[bytes]
+    closes: bool = False
 
 
 @dataclass(eq=False, slots=True)
 class Holding:
     """One sound grant and where it stands in the tree of grants.
 
-    ``line`` is the holding itself and all above it. ``ends_hlc`` is the least end of
-    the line. ``alive`` says that every op that carries one of the line counts; ``cuts``
-    are all revocations that count on the line. ``ends`` keeps, for lane and author, how
+    ``line`` is the holding itself and all above it. ``line_ends_hlc`` is the least
+    end of the line, ``ends_hlc`` when nothing more is done under the holding itself: a
+    bearer's may close before that. ``alive`` says that every op that carries one of the
+    line counts; ``cuts`` are all revocations that count on the line, and of those that
+    close only its own. ``ends`` keeps, for lane and author, how
     far each branch counts under those; None for all of it. A ``fresh`` one was never
     judged, and nothing is held under it; ``shown`` counts the offered ops under it.
     ``rights_everywhere`` are those for every path and type. ``heirs`` are keys that it
@@ -97,7 +104,7 @@ class Holding:
     deed: Deed
     grant: Grant
     line: "tuple[Holding, ...]"
-    ends_hlc: int
+    line_ends_hlc: int
     children: "list[Holding]" = field(default_factory=list)
     alive: bool = False
     cuts: tuple[Cut, ...] = ()
@@ -105,12 +112,14 @@ class Holding:
     fresh: bool = True
     shown: int = 0
     heirs: tuple[bytes, ...] = ()
+    ends_hlc: int = field(init=False)
     keys: tuple[bytes, ...] = field(init=False)
     rights_everywhere: Rights = field(init=False)
 
     def __post_init__(self) -> None:
         grant = self.grant
         self.keys = tuple([key.raw for key in grant.keys])
+        self.ends_hlc = min(self.line_ends_hlc, last_hlc(grant.closes_ms))
         everywhere = grant.types is None and "" in grant.areas
         self.rights_everywhere = grant.rights if everywhere else Rights(0)
 
@@ -128,9 +137,19 @@ class Holding:
             self.ends |= {(int(lane), author): {} for lane in (Lane.AUTH, Lane.DATA)}
 
     @property
+    def cuts_below(self) -> "tuple[Cut, ...]":
+        """The revocations that hold for what was made out of it, too."""
+        return tuple([cut for cut in self.cuts if not cut.closes])
+
+    @property
     def parent(self) -> "Holding | None":
         """The holding it was made out of, None for a founder's own right."""
         return self.line[1] if len(self.line) > 1 else None
+
+
+def last_hlc(until_ms: int) -> int:
+    """The last timestamp up to a Unix time in ms, 0 for never."""
+    return (until_ms + 1 << COUNTER_BITS) - 1 if until_ms else HLC_MAX
 
 
 def read_deed(deed: Deed, mutations: Sequence[Mutation]) -> None:
@@ -146,7 +165,8 @@ def read_deed(deed: Deed, mutations: Sequence[Mutation]) -> None:
             deed.grants[deed.id + bytes((n,))] = grant
         elif revocation is not None:
             heads = frozenset(head.raw for head in revocation.heads)
-            deed.cuts.append(Cut(deed, revocation.grant, heads))
+            cut = Cut(deed, revocation.grant, heads, revocation.closes)
+            deed.cuts.append(cut)
         elif endorsed is not None:
             deed.endorsed += tuple([op.raw for op in endorsed])
         elif is_leave(mutation):

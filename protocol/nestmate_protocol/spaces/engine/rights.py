@@ -5,7 +5,7 @@ and what to write under, is asked here, with the time at hand. This file changes
 nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nestmate_protocol.clocks import COUNTER_BITS, Moment
@@ -23,6 +23,8 @@ class Membership:
     """A grant whose carriers count: from whom, out of which, and whether it is over.
 
     ``parent`` is the grant it was made out of, None for one that a founder made.
+    ``revoked`` says that nothing more is done under it: it was closed, or it or one
+    above it was revoked.
     """
 
     dot: Dot
@@ -84,9 +86,31 @@ class RightsDesk:
         """Whether a key is one of the founders'."""
         return self._authority.is_founder(key.raw)
 
-    def is_known(self, key: DeviceKey) -> bool:
-        """Whether a key was ever granted anything, in force or not."""
-        return self.is_founder(key) or any(self._authority.held_by(key.raw))
+    def is_known(self, key: DeviceKey, now: Moment) -> bool:
+        """Whether a key was ever granted anything, in force or not.
+
+        The key of an invite that is over is nobody's, for anybody may have found it.
+        """
+        hlc = now.wall_ms << COUNTER_BITS
+        return self.is_founder(key) or any(
+            holding.grant.who is not None
+            or (not holding.cuts and hlc <= holding.ends_hlc)
+            for holding in self._authority.held_by(key.raw)
+        )
+
+    def invites(self) -> list[Membership]:
+        """The grants to whoever bears a key that were neither closed nor revoked."""
+        return [
+            _membership(holding)
+            for _, holding in sorted(self._authority.holdings.items())
+            if holding.grant.who is None and holding.alive and not holding.cuts
+        ]
+
+    def is_over(self, dot: Dot, now: Moment) -> bool:
+        """Whether it is too late, by the clock, to do anything under a grant."""
+        holding = self._authority.holdings.get(dot)
+        hlc = now.wall_ms << COUNTER_BITS
+        return holding is None or hlc > holding.ends_hlc
 
     def is_entitled(self, key: DeviceKey, right: Rights, now: Moment) -> bool:
         """Whether a key has a right anywhere: as founder, or by a grant in force."""
@@ -115,11 +139,15 @@ class RightsDesk:
         It is the last ops of everybody who may have acted under a grant.
         """
         holding = self._authority.holdings.get(dot)
-        if holding is None:
-            return []
-        keys = {
-            key for each in self._authority.below([holding]) for key in each.writers
-        }
+        return self._heads([] if holding is None else self._authority.below([holding]))
+
+    def heads_at(self, dot: Dot) -> list[RecordId]:
+        """The cut that keeps what was done under a very grant, for one that closes."""
+        holding = self._authority.holdings.get(dot)
+        return self._heads([] if holding is None else [holding])
+
+    def _heads(self, holdings: Iterable[Holding]) -> list[RecordId]:
+        keys = {key for each in holdings for key in each.writers}
         return sorted(
             RecordId(op)
             for key in keys
