@@ -173,6 +173,8 @@ class Objects:
         for n, (key, _, superseded) in enumerate(touched):
             dot = by.id + bytes((n,))
             kind = key[-1]
+            if kind in _LOADED:
+                self._live.load(key)  # most are not live any more: nothing to delete
             self._live.delete(key, dot)
             if kind in _REPLACED:
                 for target in superseded:

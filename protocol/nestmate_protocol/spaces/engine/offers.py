@@ -66,6 +66,7 @@ class Offers:
             if branch.offered == seq and seq > branch.first:
                 branch.offered = seq + 1
                 self._offer(chain.lane, link, entered=True)
+                self._count(link.cap, 1)
                 return
         self.settle(chain, now_ms)
 
@@ -119,8 +120,12 @@ class Offers:
         if end == offered:
             return
         low, high = sorted((offered, end))
+        under: dict[bytes, int] = {}
         for link in self._chains.links(chain, branch.number, low, high):
             self._offer(chain.lane, link, entered=end > offered)
+            under[link.cap] = under.get(link.cap, 0) + 1
+        for cap, count in under.items():
+            self._count(cap, count if end > offered else -count)
         branch.offered = end
         self._chains.touch(chain, branch)
 
@@ -153,13 +158,14 @@ class Offers:
             self._rows.delete(row)
             self.counts[lane] -= 1
         self._telling.offers.append(Offer(_LANES[lane], key, entered))
-        if link.cap:
-            self._count(self._authority.holdings[link.cap], 1 if entered else -1)
 
-    def _count(self, holding: Holding, more: int) -> None:
-        """An op under a grant is offered, and so the op that carries the grant is."""
+    def _count(self, cap: bytes, more: int) -> None:
+        """Ops under a grant are offered, and so the op that carries the grant is."""
+        if not cap:
+            return
+        holding = self._authority.holdings[cap]
         holding.shown += more
-        self._counted[holding.dot] = holding
+        self._counted[cap] = holding
         if holding.shown == max(more, 0):
             deed = holding.deed
             pinned = self._pinned.setdefault(deed.author, {})
