@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NETWORK = NetworkId(b"n" * 32)
+PROOFS_MAX = 10_000
 
 
 class Puppet:
@@ -106,14 +107,18 @@ def theatre():
     return Theatre()
 
 
-@pytest.fixture(autouse=True)
-def proved_once(monkeypatch):
-    """Good signatures are remembered for a test; a bad one is found anew each time."""
+@pytest.fixture(autouse=True, scope="module")
+def proved_once():
+    """Good signatures are remembered; a bad one is found anew each time."""
     good, verify = set(), records.verify
 
     def look(*signed):
         if signed not in good:
             verify(*signed)
+            if len(good) >= PROOFS_MAX:
+                good.clear()
             good.add(signed)
 
-    monkeypatch.setattr(records, "verify", look)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "verify", look)
+        yield
