@@ -176,10 +176,14 @@ def _place(multiaddr: str) -> tuple[socket.AddressFamily, str, int]:
 
 
 def _store(node: "Node") -> Iterator[Finding]:
-    trouble = node.shell.store_trouble
-    if trouble:
-        hint = "Free some space; the node goes on by itself."
-        yield Finding(code="store", severity="error", text=trouble, hint=hint)
+    if node.store_trouble:
+        yield Finding(
+            code="disk-full",
+            severity="error",
+            text=f"{node.store_trouble} This node only reads meanwhile.",
+            hint="Free some space: it finds out within seconds, writes what it still "
+            "has in memory, and catches up. Do not stop it before.",
+        )
     elif node.boot.repaired:
         yield Finding(
             code="repaired",

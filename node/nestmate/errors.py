@@ -76,6 +76,12 @@ class StoreError(NodeError):
     code = "store"
 
 
+class DiskFullError(StoreError):
+    """The disk takes no writes for now; reading goes on, and so will the rest."""
+
+    code = "disk-full"
+
+
 class BusyError(NodeError):
     """Somebody else holds what is needed, such as another node on this home."""
 

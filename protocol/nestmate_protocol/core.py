@@ -8,10 +8,10 @@ subject, no clock, no entropy of its own and no disk.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from json import dumps
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from nestmate_protocol.admission import Admission
 from nestmate_protocol.audience import Audience
@@ -31,9 +31,11 @@ from nestmate_protocol.directory.requests import (
 from nestmate_protocol.directory.subject import Directory, Meeting
 from nestmate_protocol.directory.topics import skill_topic
 from nestmate_protocol.effects import (
+    DISK_FULL,
     Channel,
     Code,
     Effect,
+    Notify,
     Publish,
     Refusal,
     Reply,
@@ -54,6 +56,8 @@ from nestmate_protocol.inputs import (
     Arrived,
     Ask,
     Dialled,
+    DiskFull,
+    DiskRoom,
     Found,
     Heard,
     Input,
@@ -66,15 +70,12 @@ from nestmate_protocol.inputs import (
     Wakeup,
 )
 from nestmate_protocol.keys import SigningKey
-from nestmate_protocol.limits import (
-    ASKS_OPEN_MAX,
-    NAME_CHARS_MAX,
-)
+from nestmate_protocol.limits import ASKS_OPEN_MAX, NAME_CHARS_MAX
+from nestmate_protocol.outcomes import Outcome
+from nestmate_protocol.ports import Entropy, Reader, Sleeper
 from nestmate_protocol.postroom import Mail, Postroom
-from nestmate_protocol.records import (
-    make_frames,
-    open_frame,
-)
+from nestmate_protocol.records import make_frames, open_frame
+from nestmate_protocol.scarcity import is_passed_over, only_reads, waits_for_room
 from nestmate_protocol.signals.board import Board
 from nestmate_protocol.signals.hearsay import is_hearsay
 from nestmate_protocol.signals.outcomes import (
@@ -93,47 +94,9 @@ from nestmate_protocol.spaces.requests import SpacesRequest
 from nestmate_protocol.spaces.subject import Me as Member
 from nestmate_protocol.spaces.subject import Spaces
 
-Entropy = Callable[[int], bytes]
-Outcome = (
-    Effect
-    | AgentUp
-    | Entitled
-    | Skilled
-    | Lapse
-    | Meet
-    | Regarded
-    | ToAgent
-    | ToNeighbours
-    | ToTopic
-    | SeekAble
-    | Settle
-    | Reach
-    | Visit
-    | Listen
-    | Reject
-)
-
 NOBODY: Final = -1
 """The number of a request that nobody made."""
 TRUST: Final = {-1: 0.0, 0: 0.5, 1: 0.75, 2: 1.0}
-
-
-class Reader(Protocol):
-    """What is on disk in key order, and what the core has asked to save besides."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value under a key."""
-        ...
-
-    def scan(
-        self, prefix: bytes, *, start: bytes | None = None, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """All pairs whose key starts with ``prefix``, in key order from ``start``."""
-        ...
-
-    def keys(self, low: bytes, high: bytes) -> Iterator[bytes]:
-        """The keys from ``low`` up to, not with, ``high``, in order, without values."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +149,13 @@ class Core:
                 "this device does not speak for its address any more",
                 "give it a new key with the recovery phrase",
             )
-        me = Me(
+        self._me = me = Me(
             identity.device,
             identity.log,
             identity.peer,
             plain(identity.called)[:NAME_CHARS_MAX],
             identity.network,
         )
-        self._me = me
         self._contacts = Contacts()
         self._directory = Directory(
             me,
@@ -236,7 +198,8 @@ class Core:
         self._admission = Admission(
             me.key.public, self._directory, self._contacts, self._board, self._faults
         )
-        self._asks: set[int] = set()
+        self._asks: dict[int, Request] = {}
+        self._is_full = False
         self._began: Moment | None = None
 
     def __repr__(self) -> str:
@@ -261,20 +224,20 @@ class Core:
 
     def next_wakeup(self) -> int | None:
         """When a ``Wakeup`` is due on the monotonic clock in ms; None for never."""
-        parts = (
-            self._directory,
-            self._friends,
-            self._board,
-            self._spaces,
-            self._blobs,
-            self._postroom,
-            self._admission,
-        )
-        times = [part.next_wakeup() for part in parts]
+        times = [part.next_wakeup() for part in self._awake()]
         return min((time for time in times if time is not None), default=None)
+
+    def _awake(self) -> tuple[Sleeper, ...]:
+        """The parts that have work to do by themselves, full disk or not."""
+        always = (self._directory, self._friends, self._blobs)
+        if self._is_full:
+            return always
+        return (*always, self._board, self._spaces, self._postroom, self._admission)
 
     def _route(self, item: Input, now: Moment) -> list[Outcome]:
         directory = self._directory
+        if self._is_full and is_passed_over(item):
+            return []
         match item:
             case Listening(multiaddrs):
                 listened = directory.listening(multiaddrs, now)
@@ -282,12 +245,8 @@ class Core:
             case Ask(request, body):
                 return self._ask(request, body, now)
             case Abandon(request):
-                self._asks.discard(request)
-                directory.abandon(request)
-                self._friends.abandon(request)
-                self._spaces.abandon(request)
-                self._blobs.abandon(request)
-                return [*self._board.abandon(request, now)]
+                self._asks.pop(request, None)
+                return self._abandon(request, now)
             case Arrived(peer, channel, data):
                 return self._arrived(peer, channel, data, now)
             case Heard(peer, _, records):
@@ -311,16 +270,55 @@ class Core:
                 return [*found, *members, *self._blobs.found(key, providers)]
             case Resolved(address, record):
                 return [*directory.finder.resolved(address, record, now)]
+            case DiskFull(reason):
+                return self._rest(reason, now)
+            case DiskRoom(untold):
+                return self._go_on(untold, now)
             case Wakeup():
                 return self._wake(now)
             case _:
                 assert_never(item)
 
+    def _rest(self, reason: str, now: Moment) -> list[Outcome]:
+        """The disk is full: whatever waits for more to be kept waits in vain."""
+        if self._is_full:
+            return []
+        self._is_full = True
+        outcomes: list[Outcome] = [Notify("disk.full", details={"reason": reason})]
+        for request, body in tuple(self._asks.items()):
+            if waits_for_room(body):
+                outcomes += self._abandon(request, now)
+                outcomes.append(Reply(request, DISK_FULL))
+        self._blobs.rests = True
+        return [*outcomes, *self._spaces.resting.rest(now)]
+
+    def _go_on(self, untold: int, now: Moment) -> list[Outcome]:
+        """There is room: everybody connected is as good as new."""
+        if not self._is_full:
+            return []
+        self._is_full = False
+        self._blobs.rests = False
+        agents = self._neighbours.links.agents()
+        peers = [(each, self._neighbours.peer_of(each)) for each in agents]
+        return [
+            Notify("disk.room", details={"untold": untold}),
+            *self._spaces.resting.go_on(now),
+            *(AgentUp(agent, peer) for agent, peer in peers if peer is not None),
+        ]
+
+    def _abandon(self, request: int, now: Moment) -> list[Outcome]:
+        """Nobody waits for the answer any more."""
+        for part in (self._directory, self._friends, self._spaces, self._blobs):
+            part.abandon(request)
+        return [*self._board.abandon(request, now)]
+
     def _ask(self, request: int, body: Request, now: Moment) -> list[Outcome]:
         if len(self._asks) >= ASKS_OPEN_MAX:
-            self._asks.add(request)
+            self._asks[request] = body
             return [Reply(request, _TOO_MANY)]
-        self._asks.add(request)
+        self._asks[request] = body
+        if self._is_full and not only_reads(body):
+            return [Reply(request, DISK_FULL)]
         try:
             if isinstance(body, ShowStatus):
                 return [Reply(request, self._status(now))]
@@ -363,15 +361,13 @@ class Core:
             return [Strike(peer, error.fault)]
 
     def _wake(self, now: Moment) -> list[Outcome]:
+        outcomes: list[Outcome] = [*self._directory.wake(now)]
+        outcomes += [*self._friends.wake(now), *self._blobs.wake(now)]
+        if self._is_full:
+            return outcomes
         self._postroom.wake(now)
-        return [
-            *self._directory.wake(now),
-            *self._friends.wake(now),
-            *self._board.wake(now),
-            *self._spaces.wake(now),
-            *self._blobs.wake(now),
-            *self._admission.ask_whose(now),
-        ]
+        outcomes += [*self._board.wake(now), *self._spaces.wake(now)]
+        return [*outcomes, *self._admission.ask_whose(now)]
 
     def _settle(self, outcomes: Iterable[Outcome], now: Moment) -> list[Effect]:
         """Pass outcomes on until only effects are left, in their order."""
@@ -382,6 +378,8 @@ class Core:
             outcome = waiting.popleft()
             more: list[Outcome] = []
             match outcome:
+                case AgentUp() | Skilled() | Entitled() if self._is_full:
+                    pass  # they are met anew once there is room
                 case ToAgent(address, record, age_ms):
                     mail.setdefault(address, {})[record] = age_ms
                 case SeekAble(skill):
@@ -448,8 +446,7 @@ class Core:
         """One answer to each open request, and none to one that was abandoned."""
         effects: list[Effect] = []
         for reply in replies:
-            if reply.request in self._asks:
-                self._asks.discard(reply.request)
+            if self._asks.pop(reply.request, None) is not None:
                 response = reply.response
                 if isinstance(response, Refusal):
                     response = response.in_sentences()

@@ -8,6 +8,7 @@ identifiers.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, unique
+from typing import Final
 
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.ids import Address, PeerId, TaskId
@@ -37,6 +38,7 @@ class Code(Enum):
     TIMED_OUT = "timed-out"
     CONFLICT = "conflict"
     BUSY = "busy"
+    FULL = "disk-full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,14 @@ class Refusal:
     def in_sentences(self) -> "Refusal":
         """The same, with words that begin and end as sentences do."""
         return Refusal(self.code, _sentence(self.detail), _sentence(self.hint))
+
+
+DISK_FULL: Final = Refusal(
+    Code.FULL,
+    "the disk takes no more writes, so this node only reads",
+    "free some space: the node finds out by itself and goes on",
+)
+"""What whoever asks for something that has to be kept is told meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,26 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFull:
+    """The disk takes no more writes, and ``reason`` says why, as a sentence.
+
+    What was to be saved is kept by the shell and still readable; more should not come.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRoom:
+    """The disk takes writes again, and all that was to be saved is saved.
+
+    ``untold`` counts the events that there was no room for.
+    """
+
+    untold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Wakeup:
     """The time asked for by ``Core.next_wakeup`` has come."""
 
@@ -128,5 +148,7 @@ Input = (
     | Sighted
     | Found
     | Resolved
+    | DiskFull
+    | DiskRoom
     | Wakeup
 )

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
-from nestmate.errors import NodeError, NotFoundError, StoreError
+from nestmate.errors import DiskFullError, NodeError, NotFoundError, StoreError
 from nestmate.network.base import NetworkOptions
 from nestmate.network.memory import MemoryNetwork, Switchboard
 from nestmate.node.assembly import SystemClock
@@ -19,13 +20,12 @@ from nestmate.node.shell import Shell
 from nestmate.store.ahead import Ahead
 from nestmate.store.memory import MemoryDisk
 from nestmate_protocol.core import Core, Identity, Settings
-from nestmate_protocol.directory.requests import AddSkill
-from nestmate_protocol.effects import Channel, Notify, Save
+from nestmate_protocol.directory.requests import AddSkill, ShowStatus, StatusView
+from nestmate_protocol.effects import Join, Notify, Save
 from nestmate_protocol.friends.requests import CreateInvite, Invited, Joined, JoinInvite
 from nestmate_protocol.identity.cards import SkillOffer
 from nestmate_protocol.identity.log import begin_log
 from nestmate_protocol.ids import NetworkId, TaskId
-from nestmate_protocol.inputs import Arrived
 from nestmate_protocol.keys import (
     SigningKey,
     host_peer,
@@ -33,6 +33,7 @@ from nestmate_protocol.keys import (
     recovery_key,
     rotation_key,
 )
+from nestmate_protocol.limits import EVENTS_UNTOLD_MAX
 from nestmate_protocol.signals.requests import (
     ClaimView,
     Deposited,
@@ -132,91 +133,118 @@ async def test_a_bug_in_the_core_costs_one_request_and_not_the_node(
         assert shell.crashes >= 1
 
 
-async def test_nothing_is_promised_while_the_disk_refuses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreError("the disk is full")
-
-    async with open_shell(Switchboard(), MemoryDisk()) as shell:
-        with monkeypatch.context() as full:
-            full.setattr(shell._store, "write", refuse)
-            with pytest.raises(StoreError):
+async def test_nothing_is_promised_while_the_disk_refuses() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell:
+        with disk.full():
+            with pytest.raises(DiskFullError, match="in memory only"):
                 await shell.ask(CreateInvite())
             assert shell.store_trouble
+            with pytest.raises(DiskFullError, match="only reads"):
+                await shell.ask(CreateInvite())
         assert isinstance(await shell.ask(CreateInvite()), Invited)
         assert not shell.store_trouble
 
 
-async def test_what_the_disk_refused_is_written_when_it_takes_it_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreError("the disk is full")
-
-    disk, board = MemoryDisk(), Switchboard()
-    async with open_shell(board, disk) as shell:
-        with monkeypatch.context() as full:
-            full.setattr(shell._store, "write", refuse)
-            with pytest.raises(StoreError):
-                await shell.ask(AddSkill(SkillOffer("kept")))
+async def test_what_the_disk_refused_is_written_when_it_takes_it_again() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell:
+        with disk.full(), pytest.raises(StoreError):
+            await shell.ask(AddSkill(SkillOffer("kept")))
         await shell.ask(CreateInvite())
         assert any(b"kept" in value for _, value in shell._store.scan(b"d/"))
 
 
-async def test_no_chunks_are_taken_in_while_the_disk_refuses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreError("the disk is full")
+async def test_whoever_only_reads_is_answered_though_the_round_is_refused() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell, trio.open_nursery() as nursery:
+        await shell.ask(ShowStatus())
 
-    peer, seen = host_peer(b"\1" * 32), []
-    async with open_shell(Switchboard(), MemoryDisk()) as shell:
-        handle = shell._core.handle
-        shell._core.handle = lambda item, now: seen.append(item) or handle(item, now)
-        with monkeypatch.context() as full:
-            full.setattr(shell._store, "write", refuse)
-            with pytest.raises(StoreError):
+        async def write() -> None:
+            with pytest.raises(DiskFullError):
                 await shell.ask(CreateInvite())
-            for channel in (Channel.BLOBS, Channel.CARDS):
-                await shell._inbox_in.send(Arrived(peer, channel, b""))
-            with pytest.raises(StoreError):
-                await shell.ask(CreateInvite())
-    assert [i.channel for i in seen if isinstance(i, Arrived)] == [Channel.CARDS]
+
+        with disk.full():
+            async with shell._turn:  # both find themselves in one round
+                nursery.start_soon(write)
+                nursery.start_soon(shell.ask, ShowStatus())
+                await trio.testing.wait_all_tasks_blocked()
+            assert isinstance(await shell.ask(ShowStatus()), StatusView)
 
 
-async def test_events_a_full_disk_refused_are_told_in_order_once_it_has_taken_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreError("the disk is full")
-
-    disk, board = MemoryDisk(), Switchboard()
-    async with open_shell(board, disk) as shell:
-        before = shell.events.last_seq
-        with monkeypatch.context() as full:
-            full.setattr(shell._store, "write", refuse)
+async def test_the_alarm_is_shown_at_once_and_before_what_waits_for_room() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell:
+        await shell.keep(lambda: [Notify("before")])
+        seen = shell.events.last_seq
+        with disk.full():
             await shell.keep(lambda: [Notify("first")])
-            assert not shell.events.after(before).events
-        await shell.keep(lambda: [Notify("second")])
-        told = [event.kind for event in shell.events.after(before).events]
-        assert told == ["first", "second"]
+            await shell.keep(lambda: [Notify("second")])
+            told = shell.events.after(seen).events
+            assert [event.kind for event in told] == ["disk.full"]
+            assert next(shell.events.backwards(seen + 1)) == told[0]
+            assert shell.events.get(seen + 1) == told[0]
+        await shell.keep(lambda: [Notify("third")])
+        told = shell.events.after(seen).events
+        kinds = ["disk.full", "first", "second", "disk.room", "third"]
+        assert [event.kind for event in told] == kinds
+        assert [event.seq for event in told] == list(range(seen + 1, seen + 6))
+    async with open_shell(Switchboard(), disk) as shell:
+        assert shell.events.after(seen).events[:5] == told
 
 
-async def test_what_the_node_keeps_itself_is_refused_while_the_disk_is_full(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreError("the disk is full")
+async def test_events_beyond_what_can_wait_are_counted_and_left_out() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell:
+        with disk.full():
+            await shell.keep(lambda: [Notify("x")])
+            await shell.keep(lambda: [Notify("x")] * (EVENTS_UNTOLD_MAX + 6))
+            assert len(shell.events._untold) == EVENTS_UNTOLD_MAX
+        await shell.keep(list)
+        told = shell.events.after(shell.events.last_seq - 1).events
+        assert [(e.kind, e.details) for e in told] == [("disk.room", {"untold": 7})]
 
-    async with open_shell(Switchboard(), MemoryDisk()) as shell:
-        with monkeypatch.context() as full:
-            full.setattr(shell._store, "write", refuse)
-            with pytest.raises(StoreError):
-                await shell.keep(lambda: [Save(((b"x", b"kept"),)), Notify("kept")])
+
+async def test_what_is_unsaved_takes_no_more_room_however_often_it_changes() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell:
+        with disk.full():
+            for n in range(50):
+                value = bytes([n])
+                await shell.keep(lambda v=value: [Save(((b"x", v),), durable=False)])
+            assert len(shell._backlog) < 10  # the alarm and the node's card included
+        await shell.keep(list)
+        assert shell._store.get(b"x") == bytes([49])
+
+
+async def test_what_the_node_keeps_itself_is_refused_while_the_disk_is_full() -> None:
+    disk = MemoryDisk()
+    async with open_shell(Switchboard(), disk) as shell:
+        with disk.full(), pytest.raises(StoreError):
+            await shell.keep(lambda: [Save(((b"x", b"kept"),)), Notify("kept")])
         await shell.keep(list)
         assert shell._store.get(b"x") == b"kept"
-        assert shell.events.after(0).events[-1].kind == "kept"
+        kinds = [event.kind for event in shell.events.after(0).events]
+        assert kinds[-3:] == ["disk.full", "kept", "disk.room"]
+
+
+async def test_what_must_follow_a_save_waits_for_it_and_then_happens() -> None:
+    disk, topics = MemoryDisk(), []
+    async with open_shell(Switchboard(), disk) as shell:
+        join = shell.network.join
+
+        async def listen(topic: str) -> None:
+            topics.append(topic)
+            await join(topic)
+
+        shell.network.join = listen
+        with disk.full():
+            await shell._carry_out([[Save(((b"x", b"y"),))], [Join("skill")]])
+            await trio.testing.wait_all_tasks_blocked()
+            assert topics == []
+        await shell.keep(list)
+        await trio.testing.wait_all_tasks_blocked()
+        assert topics == ["skill"]
 
 
 async def test_what_the_node_keeps_is_kept_though_who_asked_for_it_leaves() -> None:

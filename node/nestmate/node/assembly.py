@@ -65,6 +65,11 @@ class Node:
         """The network, for its figures."""
         return self.shell.network
 
+    @property
+    def store_trouble(self) -> str:
+        """Why the disk takes no writes, as a sentence; empty if it does."""
+        return self.shell.store_trouble
+
     async def ask(self, request: Request) -> object:
         """Put one request to the core; raises the NodeError its refusal stands for."""
         return await self.shell.ask(request)

@@ -2,9 +2,10 @@
 
 Each event is written in the same batch as the state it tells of, so an event is never
 lost while its cause survived, nor told twice; and what is told is in the store, so
-that whoever was away reads on from any number. Only a short tail is kept in memory,
-too. The feed is bounded in number and in bytes: the oldest events go first, and a
-reader that was away for longer is told so. This file knows nothing of who reads.
+that whoever was away reads on from any number. The alarm that the store takes no more
+is told before it is there, nothing else is. Only a short tail is kept in memory, too.
+The feed is bounded in number and in bytes: the oldest events go first, and a reader
+that was away for longer is told so. This file knows nothing of who reads.
 """
 
 from collections import deque
@@ -14,6 +15,7 @@ from itertools import islice
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from nestmate.store.base import KeyValue, Write
 from nestmate_protocol.clocks import Moment
@@ -24,6 +26,7 @@ from nestmate_protocol.limits import (
     EVENTS_PAGE_MAX,
     EVENTS_TAIL_MAX,
     EVENTS_TRIMMED_MAX,
+    EVENTS_UNTOLD_MAX,
 )
 
 _PREFIX = b"e/"
@@ -78,7 +81,9 @@ class EventFeed:
         self._span = _span_of(store)
         self._untold: deque[Event] = deque()
         self._tail: deque[Event] = deque(maxlen=EVENTS_TAIL_MAX)
+        self._alarm: Event | None = None
         self.last_seq = self._span.last
+        self.left_out = 0
         self._news = trio.Event()
 
     def __repr__(self) -> str:
@@ -107,6 +112,9 @@ class EventFeed:
         writes: list[Write] = []
         span = self._span
         for notice in notices:
+            if self._alarm is not None and len(self._untold) >= EVENTS_UNTOLD_MAX:
+                self.left_out += 1
+                continue
             event = _event(span.last + 1, notice, now)
             raw = msgspec.json.encode(event)
             span.last = event.seq
@@ -117,13 +125,35 @@ class EventFeed:
             return []
         return [*writes, *self._trimmed(), (_SPAN_KEY, msgspec.json.encode(span))]
 
+    def alarm(self, notice: Notify, now: Moment) -> list[Write]:
+        """Record an event that is shown at once: the store takes none for now.
+
+        It goes before all that was recorded and not told, and until ``tell`` no more
+        than EVENTS_UNTOLD_MAX are recorded; ``left_out`` counts the others. Returns
+        what keeps it once there is room.
+        """
+        span, alarm = self._span, _event(self.last_seq + 1, notice, now)
+        later = [replace(event, seq=event.seq + 1) for event in self._untold]
+        before = sum(len(msgspec.json.encode(event)) for event in self._untold)
+        rows = [(event.seq, msgspec.json.encode(event)) for event in (alarm, *later)]
+        span.last += 1
+        span.bytes += sum(len(raw) for _, raw in rows) - before
+        self._untold = deque(later)
+        self._alarm, self.left_out = alarm, 0
+        self._show([alarm])
+        writes: list[Write] = [(_key(seq), raw) for seq, raw in rows]
+        return [*writes, (_SPAN_KEY, msgspec.json.encode(span))]
+
     def tell(self) -> None:
         """Show what was recorded to whoever waits; call once all of it is written."""
-        if not self._untold:
-            return
-        self._tail.extend(self._untold)
-        self.last_seq = self._untold[-1].seq
-        self._untold.clear()
+        self._alarm = None
+        if self._untold:
+            self._show(self._untold)
+            self._untold.clear()
+
+    def _show(self, events: Iterable[Event]) -> None:
+        self._tail.extend(events)
+        self.last_seq = self._tail[-1].seq
         self._news.set()
         self._news = trio.Event()
 
@@ -142,6 +172,8 @@ class EventFeed:
 
     def backwards(self, seq: int) -> Iterator[Event]:
         """Events up to this number that are kept now, newest first."""
+        if self._alarm is not None and seq >= self._alarm.seq:
+            yield self._alarm
         start = _key(max(0, min(seq, self.last_seq)))
         for _, raw in self._store.scan(_PREFIX, start=start, reverse=True):
             event = _read(raw)
@@ -153,6 +185,8 @@ class EventFeed:
         """The event of that number; None if it is not kept, or not told yet."""
         if not self.first_seq <= seq <= self.last_seq:
             return None
+        if self._alarm is not None and seq == self._alarm.seq:
+            return self._alarm
         raw = self._store.get(_key(seq))
         return None if raw is None else _read(raw)
 

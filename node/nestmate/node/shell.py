@@ -2,16 +2,20 @@
 
 Everything that happens becomes an input, the core answers with effects, and the loop
 carries out each round in three steps: durable, then visible, then answered. All saves
-of a round share one batch (group commit). This file decides nothing: it knows neither
-what an input means nor why an effect was asked for.
+of a round share one batch (group commit). While the disk refuses, the core is told so,
+what it still asks to save is kept here, and nothing that must follow a save happens
+before that save. This file decides nothing: it knows neither what an input means nor
+why an effect was asked for.
 """
 
 import logging
 import os
+import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVarTuple, Unpack, assert_never
 
 import trio
@@ -20,6 +24,7 @@ from nestmate.errors import (
     BusyError,
     ConflictError,
     DeniedError,
+    DiskFullError,
     NodeError,
     NotFoundError,
     StoreError,
@@ -27,6 +32,7 @@ from nestmate.errors import (
     UsageError,
 )
 from nestmate.network.base import Clock, Network, NetworkInput
+from nestmate.node.backlog import RETRY_MS, Backlog
 from nestmate.node.events import EventFeed, Retention
 from nestmate.node.outgoing import Mailroom, Press
 from nestmate.store.ahead import Ahead
@@ -34,7 +40,6 @@ from nestmate.store.base import KeyValue, Write
 from nestmate_protocol.core import Core
 from nestmate_protocol.effects import (
     Announce,
-    Channel,
     Code,
     Dial,
     Effect,
@@ -55,8 +60,9 @@ from nestmate_protocol.effects import (
 )
 from nestmate_protocol.inputs import (
     Abandon,
-    Arrived,
     Ask,
+    DiskFull,
+    DiskRoom,
     Input,
     PeerDown,
     Request,
@@ -68,7 +74,6 @@ _log = logging.getLogger("nestmate.node")
 
 IDLE_SECONDS_MAX = 3_600.0
 LOOKUPS_AT_ONCE_MAX = 16
-STORE_RETRY_SECONDS = 1.0
 
 _Args = TypeVarTuple("_Args")
 
@@ -80,6 +85,7 @@ _ERRORS: dict[Code, type[NodeError]] = {
     Code.TIMED_OUT: TimedOutError,
     Code.CONFLICT: ConflictError,
     Code.BUSY: BusyError,
+    Code.FULL: DiskFullError,
 }
 
 
@@ -111,14 +117,14 @@ class Shell:
         self.network = network
         self.events = EventFeed(store, retention)
         self.crashes = 0
-        self.store_trouble = ""
         self._core = core
         self._store = store
         self._ahead = ahead
         self._clock = clock
         self._next_request = 0
         self._answers: dict[int, _Answer] = {}
-        self._unsaved: list[Write] = []
+        self._backlog = Backlog()
+        self._keeps_no_code = sys.dont_write_bytecode
         self._turn = trio.Lock()
         self._lookups = trio.CapacityLimiter(LOOKUPS_AT_ONCE_MAX)
         self._inbox_in, self._inbox_out = trio.open_memory_channel[Input](
@@ -127,6 +133,11 @@ class Shell:
 
     def __repr__(self) -> str:
         return f"<Shell {len(self._answers)} requests open, {self.events!r}>"
+
+    @property
+    def store_trouble(self) -> str:
+        """Why the disk takes no writes, as a sentence; empty if it does."""
+        return self._backlog.trouble
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -165,13 +176,15 @@ class Shell:
         """Write and tell what the node itself has to, in turn with the core's.
 
         ``make`` is called when it is its turn: what is to be kept may depend on what
-        was. Raises what it raises, and StoreError if something durable is not on
+        was. Raises what it raises, and DiskFullError if something durable is not on
         disk; that is tried again. Who asked for it may leave, it is done all the same.
         """
         async with self._turn:
             with trio.CancelScope(shield=True):
-                trouble = await self._carry_out(make())
-        if trouble is not None:
+                await self._carry_out([await self._try_again()])
+                step = make()
+                trouble = await self._carry_out([step])
+        if trouble is not None and _is_durable(step):
             raise trouble
 
     def _abandon(self, number: int) -> None:
@@ -186,18 +199,15 @@ class Shell:
             async with self._turn:
                 await self._go_round(for_round)
 
-    async def _go_round(self, inputs: Iterable[Input]) -> None:
-        effects: list[Effect] = []
+    async def _go_round(self, inputs: Sequence[Input]) -> None:
+        steps: list[Sequence[Effect]] = []
+        asked = any(isinstance(item, Ask) for item in inputs)
+        if asked or self._backlog.is_due(self._clock.now().mono_ms):
+            steps.append(await self._try_again())
         for item in inputs:
-            if self._unsaved and _can_wait(item):
-                continue
-            caused = self._handle(item)
-            for effect in caused:
-                if isinstance(effect, Save):
-                    self._ahead.promise(effect.writes)
-            effects += caused
+            steps.append(self._handle(item))
             await trio.lowlevel.checkpoint()  # a full round must not hold up doors
-        await self._carry_out(effects)
+        await self._carry_out(steps)
 
     async def _gather(self) -> list[Input]:
         """Wait for the next input, then take along what has queued up meanwhile."""
@@ -215,7 +225,7 @@ class Shell:
 
     def _seconds_to_wakeup(self) -> float:
         due_ms = self._core.next_wakeup()
-        limit = STORE_RETRY_SECONDS if self._unsaved else IDLE_SECONDS_MAX
+        limit = RETRY_MS / 1_000 if self.store_trouble else IDLE_SECONDS_MAX
         if due_ms is None:
             return limit
         return min(limit, max(0.0, (due_ms - self._clock.now().mono_ms) / 1000))
@@ -223,7 +233,7 @@ class Shell:
     def _handle(self, item: Input) -> list[Effect]:
         """One step of the core; a bug in it costs one input, not the node."""
         try:
-            return self._core.handle(item, self._clock.now())
+            effects = self._core.handle(item, self._clock.now())
         except Exception as bug:  # noqa: BLE001 - the guarded border of the core
             self.crashes += 1
             _log.error(
@@ -234,89 +244,140 @@ class Shell:
                 hint = "look into the log and report it"
                 return [Reply(item.request, Refusal(Code.FAILED, sentence, hint))]
             return []
+        else:
+            for effect in effects:
+                if isinstance(effect, Save):
+                    self._ahead.promise(effect.writes)
+            return effects
         finally:
             if isinstance(item, PeerDown):
                 self._mailroom.forget(item.peer)
 
-    async def _carry_out(self, effects: Sequence[Effect]) -> NodeError | None:
-        """Durable, then visible, then answered; what kept it from being durable."""
-        replies = [effect for effect in effects if isinstance(effect, Reply)]
+    async def _carry_out(
+        self, steps: Sequence[Sequence[Effect]]
+    ) -> DiskFullError | None:
+        """Durable, then visible, then answered; what kept it from being durable.
+
+        Whoever only reads is answered though somebody else's write is refused. In the
+        round that finds the disk full nothing is seen yet: what one step wants done may
+        tell of what another has to save. Once the core knows, it may not.
+        """
+        effects = [effect for step in steps for effect in step]
         notices = [effect for effect in effects if isinstance(effect, Notify)]
         saves = [effect for effect in effects if isinstance(effect, Save)]
-        durable = any(save.durable for save in saves)
         writes = [write for save in saves for write in save.writes]
         writes += self.events.record(notices, self._clock.now())
+        durable = _is_durable(effects)
+        finds_out = durable and not self.store_trouble
         trouble = await self._commit(writes, durable=durable)
-        if trouble is not None and durable:
-            self._answer([Reply(reply.request, trouble) for reply in replies])
-            return trouble
-        for effect in effects:
-            self._make_visible(effect)
+        for step in steps:
+            if trouble is not None and (finds_out or _is_durable(step)):
+                self._backlog.withhold(step)
+            else:
+                self._show(step)
         if trouble is None:  # else they are told when they are written
             self.events.tell()
-        self._answer(replies)
-        return None
+        for step in steps:
+            self._answer(step, trouble if _is_durable(step) else None)
+        return trouble
 
-    async def _commit(self, writes: list[Write], *, durable: bool) -> NodeError | None:
+    async def _commit(
+        self, writes: list[Write], *, durable: bool
+    ) -> DiskFullError | None:
         """Write one batch; what the disk refuses is kept and tried again."""
-        batch = self._unsaved + writes
-        if not batch:
+        if self.store_trouble:
+            self._backlog.hold(writes)
+            return _refused(self.store_trouble)
+        if not writes:
             return None
         try:
-            if durable or self._unsaved:
-                await trio.to_thread.run_sync(self._write_durably, batch)
+            if durable:
+                await _in_thread(self._store, writes)
             else:
-                self._store.write(batch, durable=False)
+                self._store.write(writes, durable=False)
         except StoreError as trouble:
-            self._unsaved = batch
-            self.store_trouble = str(trouble)
-            return trouble
-        self._unsaved = []
+            self._backlog.hold(writes)
+            return self._turn_full(str(trouble))
         self._ahead.kept()
-        self.store_trouble = ""
         return None
 
-    def _write_durably(self, batch: list[Write]) -> None:
-        self._store.write(batch, durable=True)
+    def _turn_full(self, trouble: str) -> DiskFullError:
+        """Tell the core, and show its alarm at once: it cannot be written now."""
+        self._backlog.refused(trouble, self._clock.now().mono_ms)
+        sys.dont_write_bytecode = True  # half of a cached module breaks its imports
+        step, now = self._handle(DiskFull(trouble)), self._clock.now()
+        notices = [each for each in step if isinstance(each, Notify)]
+        for alarm in notices[:1]:
+            self._backlog.hold(self.events.alarm(alarm, now))
+        self._backlog.hold(self.events.record(notices[1:], now))
+        for effect in step:
+            if isinstance(effect, Save):
+                self._backlog.hold(effect.writes)
+        if _is_durable(step):
+            self._backlog.withhold(step)
+        else:
+            self._show(step)
+        self._answer(step)
+        return _refused(trouble)
 
-    def _answer(self, replies: list[Reply]) -> None:
-        for reply in replies:
+    async def _try_again(self) -> list[Effect]:
+        """Write all that is unsaved, if the disk takes it; what follows from that."""
+        if not self.store_trouble:
+            return []
+        try:
+            await _in_thread(self._store, self._backlog.writes)
+        except StoreError as trouble:
+            self._backlog.refused(str(trouble), self._clock.now().mono_ms)
+            return []
+        self._ahead.kept()
+        sys.dont_write_bytecode = self._keeps_no_code
+        self._show(self._backlog.written())
+        self.events.tell()
+        return self._handle(DiskRoom(self.events.left_out))
+
+    def _answer(
+        self, step: Iterable[Effect], trouble: DiskFullError | None = None
+    ) -> None:
+        for reply in step:
+            if not isinstance(reply, Reply):
+                continue
             answer = self._answers.get(reply.request)
             if answer is not None:
-                answer.value = reply.response
+                answer.value = trouble or reply.response
                 answer.ready.set()
 
-    def _make_visible(self, effect: Effect) -> None:
+    def _show(self, step: Iterable[Effect]) -> None:
         network = self.network
-        match effect:
-            case Send():
-                self._mailroom.post(effect)
-            case Publish():
-                self._press.print(effect)
-            case Dial(peer, multiaddrs):
-                self._nursery.start_soon(network.dial, peer, multiaddrs)
-            case HangUp(peer):
-                self._nursery.start_soon(network.hang_up, peer)
-            case Join(topic):
-                self._nursery.start_soon(network.join, topic)
-            case Leave(topic):
-                self._nursery.start_soon(network.leave, topic)
-            case Provide(key):
-                self._look(network.provide, key)
-            case Find(key):
-                self._look(network.find, key)
-            case Announce(address, record):
-                self._look(network.announce, address, record)
-            case Resolve(address):
-                self._look(network.resolve, address)
-            case Pin(peer, pinned):
-                network.pin(peer, pinned=pinned)
-            case Strike(peer, fault):
-                network.strike(peer, fault)
-            case Save() | Reply() | Notify():
-                return
-            case _:
-                assert_never(effect)
+        for effect in step:
+            match effect:
+                case Send():
+                    self._mailroom.post(effect)
+                case Publish():
+                    self._press.print(effect)
+                case Dial(peer, multiaddrs):
+                    self._nursery.start_soon(network.dial, peer, multiaddrs)
+                case HangUp(peer):
+                    self._nursery.start_soon(network.hang_up, peer)
+                case Join(topic):
+                    self._nursery.start_soon(network.join, topic)
+                case Leave(topic):
+                    self._nursery.start_soon(network.leave, topic)
+                case Provide(key):
+                    self._look(network.provide, key)
+                case Find(key):
+                    self._look(network.find, key)
+                case Announce(address, record):
+                    self._look(network.announce, address, record)
+                case Resolve(address):
+                    self._look(network.resolve, address)
+                case Pin(peer, pinned):
+                    network.pin(peer, pinned=pinned)
+                case Strike(peer, fault):
+                    network.strike(peer, fault)
+                case Save() | Reply() | Notify():
+                    continue
+                case _:
+                    assert_never(effect)
 
     def _look(
         self, verb: Callable[[Unpack[_Args]], Awaitable[None]], *args: *_Args
@@ -330,12 +391,20 @@ class Shell:
             await verb(*args)
 
 
-def _can_wait(item: Input) -> bool:
-    """Whether something may be lost that would only make a full disk fuller.
+def _is_durable(step: Iterable[Effect]) -> bool:
+    return any(isinstance(effect, Save) and effect.durable for effect in step)
 
-    Chunks of blobs come by the hundred megabytes and are asked for again.
-    """
-    return isinstance(item, Arrived) and item.channel is Channel.BLOBS
+
+async def _in_thread(store: KeyValue, batch: list[Write]) -> None:
+    await trio.to_thread.run_sync(partial(store.write, batch, durable=True))
+
+
+def _refused(trouble: str) -> DiskFullError:
+    """What is said of something that was done, but is not safe yet."""
+    return DiskFullError(
+        f"{trouble} What was asked for is in memory only.",
+        "Free some space: it is written then by itself, unless the node is stopped.",
+    )
 
 
 def system_entropy(count: int) -> bytes:

@@ -47,6 +47,11 @@ class Node(Protocol):
         """Where everything of this node lies."""
         ...
 
+    @property
+    def store_trouble(self) -> str:
+        """Why the disk takes no writes, as a sentence; empty if it does."""
+        ...
+
     async def ask(self, request: "CoreRequest") -> object:
         """Put one request to the core; raises the NodeError its refusal stands for."""
         ...
@@ -54,7 +59,7 @@ class Node(Protocol):
     async def keep(self, make: Callable[[], Sequence["Save | Notify"]]) -> None:
         """Write and tell what ``make`` says once it is called, which is in turn.
 
-        Raises what it raises, and StoreError if something is not on disk yet.
+        Raises what it raises, and DiskFullError if something is not on disk yet.
         """
         ...
 

@@ -12,6 +12,7 @@ from nestmate.errors import (
     BusyError,
     ConflictError,
     DeniedError,
+    DiskFullError,
     HomeError,
     NodeError,
     NotFoundError,
@@ -33,6 +34,7 @@ _KINDS: tuple[tuple[type[NodeError], str, int], ...] = (
     (ConflictError, "Somebody else was first", 409),
     (HomeError, "The home folder is unusable", 500),
     (StoreError, "The store is unusable", 500),
+    (DiskFullError, "The disk takes no writes", 507),
     (BusyError, "What is needed is taken or full", 503),
 )
 _BY_CODE = {kind.code: kind for kind, _, _ in _KINDS}

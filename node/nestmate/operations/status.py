@@ -18,7 +18,8 @@ class Status(Response, frozen=True):
     """This node's own figures; ``faults`` counts what was refused from peers."""
 
     state: Annotated[
-        Literal["running", "stopping"], Meta(description="What the node is at.")
+        Literal["running", "read-only", "stopping"],
+        Meta(description="What the node is at; read-only while the disk is full."),
     ]
     address: Annotated[str, Meta(description="This agent's address (nest1…).")]
     short: Annotated[str, Meta(description="The address in eight characters.")]

@@ -44,6 +44,8 @@ Entropy = Callable[[int], bytes]
 
 VOUCH_SECONDS: Final = 1.0
 MEND_SECONDS: Final = 0.5
+MEND_SECONDS_MAX: Final = 5.0
+CALM_SECONDS: Final = 60.0
 
 _PROBE_BYTES: Final = 1 << 20
 _NOBODY: Final = bytes(INCARNATION_BYTES)
@@ -73,6 +75,7 @@ class LevelStore:
         self._clock = clock
         self._vouched_at = clock()
         self._tried_at = 0.0
+        self._patience = MEND_SECONDS
         self._trouble: StoreError | None = None
         self._undo: list[Write] = []
         self._writing = threading.Lock()
@@ -104,13 +107,14 @@ class LevelStore:
         """Apply one atomic batch; see the port.
 
         After the disk refused, the store is read-only until there is room, and opens
-        its database anew by itself at a later call.
+        its database anew by itself at a later call. It looks ever more seldom.
         """
-        batch, tags = stored_batch(writes)
-        if not batch:
+        pairs = list(writes)
+        if not pairs:
             return
         with self._writing:
             database = self._mended()
+            batch, tags = stored_batch(pairs)
             count = Count(self._count.batches + 1, next_chain(self._count.chain, tags))
             try:
                 database.write([*batch, count_pair(count)], durable=durable)
@@ -179,8 +183,11 @@ class LevelStore:
 
         A write LevelDB refused may still come up when the log is read again.
         """
+        now = self._clock()
+        if now - self._tried_at >= CALM_SECONDS:
+            self._patience = MEND_SECONDS
         self._trouble = trouble
-        self._tried_at = self._clock()
+        self._tried_at = now
         self._undo = []
         for key, _ in batch:
             try:
@@ -194,9 +201,11 @@ class LevelStore:
         """The database, opened anew if it is time and there is room."""
         if self._trouble is None:
             return self._open_database()
-        if self._clock() - self._tried_at < MEND_SECONDS:
+        now = self._clock()
+        if now - self._tried_at < self._patience:
             raise self._trouble
-        self._tried_at = self._clock()
+        self._tried_at = now
+        self._patience = min(2 * self._patience, MEND_SECONDS_MAX)
         path = self._folder / folder_name(self._head.generation)
         if self._database is not None:
             _probe(self._folder, self._database.log_bytes() + _PROBE_BYTES)

@@ -35,7 +35,7 @@ from nestmate_protocol.blobs.shelf import Shelf
 from nestmate_protocol.blobs.tree import count_of
 from nestmate_protocol.blobs.uploads import Uploads, merged
 from nestmate_protocol.clocks import Moment, patience_ms
-from nestmate_protocol.effects import Code, Refusal, Reply
+from nestmate_protocol.effects import DISK_FULL, Code, Refusal, Reply
 from nestmate_protocol.ids import BlobId, NetworkId, PeerId
 from nestmate_protocol.limits import CHUNK_BYTES, PROVIDES_PER_SECOND_MAX
 
@@ -51,7 +51,7 @@ class _Wait:
 
 
 class Blobs:
-    """Everything one node does about blobs."""
+    """Everything one node does about blobs; while it ``rests`` it only gives them."""
 
     def __init__(
         self, me: PeerId, network: NetworkId, audience: Audience, reader: Reader
@@ -63,6 +63,7 @@ class Blobs:
         self._giving = Giving(self._shelf, audience)
         self._getting = Getting(self._shelf, audience, self._placing)
         self._waits: dict[int, _Wait] = {}
+        self.rests = False
         self._shelf.restore()
 
     def __repr__(self) -> str:
@@ -94,6 +95,8 @@ class Blobs:
         """One frame of the BLOBS channel; RemoteError if no honest node sends it."""
         frame = unpack(data)
         outcomes: list[Outcome] = []
+        if self.rests and isinstance(frame, Have | No | Chunk):
+            return []  # it is asked for again
         match frame:
             case Want():
                 outcomes += self._giving.want(peer, frame, now)
@@ -126,12 +129,16 @@ class Blobs:
 
     def wake(self, now: Moment) -> list[Outcome]:
         """Do whatever is due."""
+        if self.rests:
+            return self._settle([*self._giving.wake(now)], now)
         self._uploads.wake(now)
         outcomes: list[Outcome] = [*self._giving.wake(now), *self._getting.wake(now)]
         return self._settle([*outcomes, *self._placing.wake(now)], now)
 
     def next_wakeup(self) -> int | None:
         """When ``wake`` is due on the monotonic clock in ms; None for never."""
+        if self.rests:
+            return self._giving.next_wakeup()
         parts = (self._uploads, self._giving, self._getting, self._placing)
         times = [part.next_wakeup() for part in parts]
         times += [wait.until_ms for wait in self._waits.values()]
@@ -152,6 +159,8 @@ class Blobs:
         wait_ms = patience_ms(body.wait_seconds)
         asked = merged((), (*body.spaces, *body.agents))
         entry, outcomes = self._shelf.get(body.blob), list[Outcome]()
+        if self.rests and (entry is None or entry.stage is not Stage.WHOLE):
+            return [Reply(request, DISK_FULL)]
         if entry is None:
             wall_ms = now.wall_ms
             entry = Entry(

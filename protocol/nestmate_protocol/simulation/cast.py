@@ -7,7 +7,7 @@ a simulated world. This file knows how to make a node, not what happens to it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nestmate_protocol.core import Core, Entropy, Identity, Reader, Settings
+from nestmate_protocol.core import Core, Identity, Settings
 from nestmate_protocol.directory.topics import network_id
 from nestmate_protocol.identity.log import NONCE_BYTES, begin_log
 from nestmate_protocol.keys import (
@@ -17,6 +17,7 @@ from nestmate_protocol.keys import (
     recovery_key,
     rotation_key,
 )
+from nestmate_protocol.ports import Entropy, Reader
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.hostile import Hostile, Loot
 from nestmate_protocol.simulation.nodes import Boot, Brain, Life, Node

@@ -25,6 +25,8 @@ from nestmate_protocol.inputs import (
     Arrived,
     Ask,
     Dialled,
+    DiskFull,
+    DiskRoom,
     Found,
     Heard,
     Input,
@@ -64,7 +66,9 @@ def describe_input(item: Input, names: Names) -> str:
             return " ".join(multiaddrs)
         case Abandon(request):
             return str(request)
-        case Wakeup():
+        case DiskFull(reason):
+            return reason
+        case DiskRoom() | Wakeup():
             return ""
         case _:
             assert_never(item)

@@ -81,6 +81,7 @@ class Spaces:
         self._copies = copies = Copies(reader, me.key, me.network)
         held = Held(copies, me.key, me.network)
         self._sessions = Sessions(me.peer, me.network, held, entropy)
+        self.resting = self._sessions.resting
         company = self._sessions.company
         self._seeking = Seeking(
             me.peer, me.network, lambda space: not company.members(space)

@@ -50,6 +50,7 @@ class FakeNode:
             ListSignals: TaskViews(()),
         }
         self.stopped = False
+        self.store_trouble = ""
         self.waiting = 0
 
     async def ask(self, request: object) -> object:

@@ -439,3 +439,8 @@ def test_status_names_the_one_command_that_helps_most(
     status_view, figures, tasks, command
 ):
     assert command in next_step(status_view(**figures), tasks)
+
+
+def test_nothing_helps_more_than_room_on_a_full_disk(status_view):
+    said = next_step(status_view(), (), "The disk refused: No space left on device.")
+    assert said.startswith("The disk refused: No space left on device. Free some space")

@@ -34,7 +34,7 @@ async def show(node: Node, _request: StatusShow, _caller: Caller) -> Status:
     view = await answer(node, ShowStatus(), StatusView)
     open_tasks = await answer(node, ListSignals(limit=LOOKED_AT_MAX), TaskViews)
     return Status(
-        state="running",
+        state="read-only" if node.store_trouble else "running",
         address=view.address.text,
         short=view.address.short,
         peer_id=view.peer.text,
@@ -51,12 +51,16 @@ async def show(node: Node, _request: StatusShow, _caller: Caller) -> Status:
         faults=dict(view.faults),
         version=metadata.version("nestmate"),
         home=str(node.home.root),
-        next=next_step(view, open_tasks.tasks),
+        next=next_step(view, open_tasks.tasks, node.store_trouble),
     )
 
 
-def next_step(view: StatusView, open_tasks: "Sequence[TaskView]") -> str:
+def next_step(
+    view: StatusView, open_tasks: "Sequence[TaskView]", store_trouble: str = ""
+) -> str:
     """The one thing that helps most from here, as a sentence with its command."""
+    if store_trouble:
+        return f"{store_trouble} Free some space: this node goes on by itself then."
     if not view.contacts and not view.peers:
         return (
             "Make an invite for a friend with `nestmate invite`, or take one up with "

@@ -33,7 +33,7 @@ Outcome = Effect | Offered
 
 @dataclass(slots=True)
 class Floor:
-    """One node's place in sync."""
+    """One node's place in sync; it ``rests`` while nothing can be kept."""
 
     me: PeerId
     network: NetworkId
@@ -41,6 +41,7 @@ class Floor:
     entropy: Callable[[int], bytes]
     timetable: Timetable
     links: dict[PeerId, Link] = field(default_factory=dict)
+    rests: bool = False
 
     def may_have(self, link: Link, space: SpaceId) -> bool:
         """Whether the peer has shown a key that may have the ops of a space."""

@@ -60,8 +60,15 @@ class Credit:
 
     def to_tell(self) -> int | None:
         """How many to say that we have dealt with, if it is time to."""
-        if self._received - self._told < _TOLD_EVERY:
-            return None
+        return self.tell() if self.owes >= _TOLD_EVERY else None
+
+    @property
+    def owes(self) -> int:
+        """How many we have dealt with that the peer was not told of."""
+        return self._received - self._told
+
+    def tell(self) -> int:
+        """How many to say that we have dealt with, in all."""
         self._told = self._received
         return self._told
 

@@ -56,7 +56,7 @@ class Pushing:
 
     def flush(self, link: Link, now: Moment) -> list[Outcome]:
         """Send what waits, if it is time and there is credit."""
-        if now.mono_ms < link.pushed_ms + GATHER_MS:
+        if now.mono_ms < link.pushed_ms + GATHER_MS or self._floor.rests:
             return []
         outcomes: list[Outcome] = []
         while link.loose and link.credit.left > 0:

@@ -34,6 +34,8 @@ class Receiving:
         """Ops we lack, as the peer thinks."""
         space = link.space_called(said.number)
         link.credit.receive()
+        if self._floor.rests:
+            return []  # without more credit the peer stops; a run brings them again
         outcomes: list[Outcome] = []
         dealt_with = link.credit.to_tell()
         if dealt_with is not None:

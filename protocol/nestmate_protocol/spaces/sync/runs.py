@@ -62,6 +62,8 @@ class Runs:
         """Reconcile a space with a peer, unless that is being done."""
         if space in link.runs or not self._floor.may_talk(link, space):
             return []
+        if self._floor.rests:
+            return []
         if len(link.runs) >= RUNS_PER_PEER_MAX:
             self._floor.timetable.soon(space, link.peer, now, LATER_MS)
             return []
@@ -237,6 +239,8 @@ class Runs:
         """Why not to take part in a run that a peer begins; None for no reason."""
         if not self._floor.may_talk(link, space):
             return End.DENIED
+        if self._floor.rests:
+            return End.BUSY
         if len(link.runs) >= RUNS_PER_PEER_MAX and space not in link.runs:
             return End.BUSY
         return None if link.begun.take(now) else End.BUSY

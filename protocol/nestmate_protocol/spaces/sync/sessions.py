@@ -35,6 +35,7 @@ from nestmate_protocol.spaces.sync.link import Link
 from nestmate_protocol.spaces.sync.ports import Replica
 from nestmate_protocol.spaces.sync.pushing import Pushing
 from nestmate_protocol.spaces.sync.receiving import Receiving
+from nestmate_protocol.spaces.sync.resting import Resting
 from nestmate_protocol.spaces.sync.runs import Runs
 from nestmate_protocol.spaces.sync.timetable import Timetable
 
@@ -53,6 +54,7 @@ class Sessions:
         self._pushing = Pushing(self._floor)
         self._runs = Runs(self._floor, self._pushing)
         self.company = Company(self._floor, self._runs)
+        self.resting = Resting(self._floor, self._runs)
         self._receiving = Receiving(self._floor, self._pushing, self._runs)
 
     def __repr__(self) -> str:
