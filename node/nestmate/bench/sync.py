@@ -119,6 +119,10 @@ class _Replica:
     def may_know(self, _: SpaceId, __: DeviceKey) -> bool:
         return True
 
+    def credentials(self, _space: SpaceId) -> Sequence[RecordId]:
+        """None: no key here took anything over."""
+        return ()
+
     def proving(self, _: SpaceId) -> Sequence[SigningKey]:
         return (self._key,)
 

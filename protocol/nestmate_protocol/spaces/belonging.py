@@ -131,7 +131,15 @@ class Belonging:
         """Go on with a space where an earlier run has left off."""
         if copy.listing.invite:
             self.take_up(copy, now)
+        self.succeed(copy, now)
         self._epochs.tend(copy, now)
+
+    def succeed(self, copy: Copy, now: Moment) -> None:
+        """Take over, with this agent's new keys, what its older ones were granted."""
+        due = members.successions(copy, self._log, self._me, now)
+        for dot, mutation in tuple(due):
+            op = self._pen.act(copy, [mutation], dot, now)
+            self._copies.keep_own(copy, op, now)
 
     def arrived(self, copy: Copy, now: Moment) -> bool:
         """Whether a space that was being joined has just been reached."""

@@ -107,10 +107,10 @@ class Letting:
             open=tuple(version_of([dot]) for dot in still),
         )
 
-    # --- invites whose time is over
+    # --- what is over
 
     def tend(self, copy: Copy, now: Moment) -> None:
-        """Close for good, a while after their end, the invites made here.
+        """Close what older keys could go on under, and our invites after their end.
 
         Their end is judged by the date that their users put on what they do, so that
         all agree; a closing is what a false date does not get round. Where other
@@ -118,23 +118,29 @@ class Letting:
         """
         desk, due = copy.engine.rights, self._due
         due.pop(copy.listing.space, None)
-        alone = desk.genesis is not None and desk.genesis.threshold == 1
+        for dot, cap in tuple(members.left_behind(copy, self._me)):
+            self._close(copy, dot, cap, now)
         for each in desk.invites():
             closes_ms = each.grant.closes_ms
             if each.issuer != self._me or not closes_ms or each.dot in self._closed:
-                continue
-            if each.parent is None and not alone:
                 continue
             left_ms = closes_ms + INVITE_CLOSED_AFTER_MS - now.wall_ms
             if left_ms > 0:
                 at = now.mono_ms + left_ms
                 due[copy.listing.space] = min(due.get(copy.listing.space, at), at)
                 continue
-            self._closed.add(each.dot)
-            if len(desk.heads_at(each.dot)) <= HEADS_PER_REVOCATION_MAX:
-                mutation = members.closing_of(copy, each.dot)
-                op = self._pen.act(copy, [mutation], each.parent, now)
-                self._copies.keep_own(copy, op, now)
+            self._close(copy, each.dot, each.parent, now)
+
+    def _close(self, copy: Copy, dot: Dot, cap: Dot | None, now: Moment) -> None:
+        """Close a grant once, if that needs nobody else's word."""
+        desk = copy.engine.rights
+        alone = desk.genesis is not None and desk.genesis.threshold == 1
+        few = len(desk.heads_at(dot)) <= HEADS_PER_REVOCATION_MAX
+        if dot in self._closed or not few or (cap is None and not alone):
+            return
+        self._closed.add(dot)
+        op = self._pen.act(copy, [members.closing_of(copy, dot)], cap, now)
+        self._copies.keep_own(copy, op, now)
 
     def wake(self, now: Moment) -> None:
         """Do what is due."""

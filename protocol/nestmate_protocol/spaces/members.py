@@ -5,8 +5,8 @@ everybody to tell from the ops alone. Names of keys come from the grants themsel
 This file signs nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nestmate_protocol.clocks import Moment
@@ -14,7 +14,7 @@ from nestmate_protocol.errors import LocalError
 from nestmate_protocol.grants import ALL_RIGHTS, Grant, Rights
 from nestmate_protocol.identity.log import IdentityLog
 from nestmate_protocol.ids import Address, DeviceKey, RecordId
-from nestmate_protocol.limits import HEADS_PER_REVOCATION_MAX
+from nestmate_protocol.limits import GRANT_KEYS_MAX, HEADS_PER_REVOCATION_MAX
 from nestmate_protocol.spaces.auth import closing, endorsing, granting, revoking
 from nestmate_protocol.spaces.copies import Copy
 from nestmate_protocol.spaces.engine.rights import Membership
@@ -177,6 +177,41 @@ def open_invites(copy: Copy, now: Moment) -> tuple[Dot, ...]:
     desk = copy.engine.rights
     dots = (each.dot for each in desk.invites())
     return tuple(dot for dot in dots if not desk.is_over(dot, now))
+
+
+def successions(
+    copy: Copy, log: IdentityLog, me: DeviceKey, now: Moment
+) -> Iterator[tuple[Dot, Mutation]]:
+    """What earlier keys of this agent were granted, made over to those it has now."""
+    desk = copy.engine.rights
+    every = desk.members()
+    theirs = [each for each in every if each.grant.who == log.address]
+    taken = {each.parent for each in theirs if me in each.grant.keys}
+    keys = tuple(sorted(log.devices))
+    for each in theirs:
+        if each.revoked or me in each.grant.keys or each.dot in taken:
+            continue
+        heir = replace(
+            each.grant, keys=keys, log=log.entries, generation=len(log.established)
+        )
+        falls = len(keys) <= GRANT_KEYS_MAX and each.grant.lets_issue(heir, me)
+        if falls and not desk.is_over(each.dot, now):
+            yield each.dot, granting(heir)
+
+
+def left_behind(copy: Copy, me: DeviceKey) -> Iterator[tuple[Dot, Dot | None]]:
+    """Grants of our making that newer keys have taken over, and the cap to close under.
+
+    Whoever has an older key, a thief maybe, could go on under them.
+    """
+    desk = copy.engine.rights
+    for each in desk.left_behind():
+        above = None if each.parent is None else desk.grant(each.parent)
+        # of who came by an invite it is for whoever made that
+        by_invite = above is not None and above.grant.who is None
+        maker = above if above is not None and by_invite else each
+        if maker.issuer == me:
+            yield each.dot, maker.parent
 
 
 def _cap_above(copy: Copy, dot: Dot, me: DeviceKey) -> Dot | None:

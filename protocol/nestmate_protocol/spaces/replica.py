@@ -20,7 +20,7 @@ from nestmate_protocol.spaces.engine.changes import (
     Ungranted,
     Verdict,
 )
-from nestmate_protocol.spaces.ops import Lane, Op, open_op, open_ops
+from nestmate_protocol.spaces.ops import Lane, Op, op_of, open_op, open_ops
 from nestmate_protocol.spaces.summary import Summary
 from nestmate_protocol.spaces.sync.ports import Taken
 
@@ -73,6 +73,11 @@ class Held:
         """Whether a key was granted something once, and may know what became of it."""
         rights, now = self._copies[space].engine.rights, self._copies.now
         return now is not None and rights.is_known(key, now)
+
+    def credentials(self, space: SpaceId) -> Sequence[RecordId]:
+        """The ops by which our key took over what an older one was granted."""
+        rights, me = self._copies[space].engine.rights, self._me.public
+        return sorted({op_of(dot) for dot in rights.taken_over_by(me)})
 
     def proving(self, space: SpaceId) -> Sequence[SigningKey]:
         """The keys that show to others that this node may have them."""

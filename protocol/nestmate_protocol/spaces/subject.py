@@ -239,6 +239,7 @@ class Spaces:
         outcomes += settlements(copy, changes, self._me.key.public, now)
         if any(isinstance(each, Granted | Ungranted) for each in changes):
             self._sessions.rights_changed(copy.listing.space, now)
+            self._belonging.succeed(copy, now)
             self._letting.tend(copy, now)
         if self._belonging.arrived(copy, now):
             outcomes.append(_of("space.joined", copy.listing))

@@ -3,7 +3,7 @@
 import pytest
 
 from nestmate_protocol.directory.topics import network_id
-from nestmate_protocol.effects import Code, Send
+from nestmate_protocol.effects import Code, Refusal, Send
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.inputs import Channel
 from nestmate_protocol.keys import SigningKey
@@ -365,3 +365,15 @@ def test_an_invite_brings_the_secrets_while_its_maker_is_away(garden):
     village.restart(bob)
     assert put(bob, PATH, b"after a restart").op
     assert get(bob, PATH).value == b"after a restart"
+
+
+def test_a_member_whose_key_is_rotated_is_given_what_it_may_read(garden):
+    bob = garden.join("bob")
+    put(garden.ann, PATH, VALUE)
+    garden.village.wait(1)
+    garden.village.stop(bob)
+    bob.rotate()
+    garden.village.start(bob)
+    garden.village.wait(90)
+    assert get(bob, PATH).value == VALUE
+    assert not isinstance(put(bob, "beds/2", VALUE), Refusal)

@@ -1,11 +1,16 @@
 """Spaces in a village of nodes: founding, joining, writing apart, agreeing again."""
 
+from hashlib import sha256
+
 import pytest
 
 from nestmate_protocol.effects import Code, Refusal, Save
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import SpaceId
-from nestmate_protocol.spaces.ops import Type
+from nestmate_protocol.spaces.engine.changes import Verdict
+from nestmate_protocol.spaces.members import read_grant_name
+from nestmate_protocol.spaces.ops import Mutation, Type
+from nestmate_protocol.spaces.pen import Written
 from nestmate_protocol.spaces.requests import (
     Act,
     Change,
@@ -390,3 +395,23 @@ def test_a_space_that_is_being_made_anew_can_be_left(garden):
     village.wait(10)
     assert bob.ask(ListSpaces()).spaces == ()
     assert not [key for key in bob.disk.pairs if key.startswith(b"o/")]
+
+
+def test_a_member_whose_key_is_rotated_goes_on_writing_and_its_old_key_does_not(garden):
+    village, ann, bob = garden
+    put(bob, "a", b"1")
+    village.wait(1)
+    grant, copy = member(ann, bob)[0], bob.core._spaces._copies
+    thief, pen = next(iter(copy)), bob.core._spaces._desk._documents._pen
+    village.stop(bob)
+    bob.rotate()
+    village.start(bob)
+    village.wait(60)
+    assert not isinstance(put(bob, "a", b"2"), Refusal)
+    village.wait(60)
+    assert (get(ann, "a").value, state(ann) == state(bob)) == (b"2", True)
+    assert grant not in member(ann, bob)
+    content = [(Mutation(Type.REGISTER, 0, "a", sha256(b"3").digest()), b"3")]
+    (held,) = ann.core._spaces._copies
+    op = pen.write(thief, Written(content, read_grant_name(grant)), village.now)
+    assert held.engine.admit(op, village.now).verdict is Verdict.QUARANTINED

@@ -97,6 +97,9 @@ class Shelf:
     def may_have(self, _, key):
         return key in self.members
 
+    def credentials(self, space):
+        return ()
+
     def proving(self, _):
         return [self.key]
 

@@ -90,7 +90,7 @@ class Readers:
     def _readers(self, now: Moment, gone: Dot | None) -> dict[DeviceKey, int]:
         holdings = self._authority.holdings.values()
         genesis = self._authority.genesis
-        ended = [each for each in holdings if each.cuts or _is_under(each, gone)]
+        ended = [each for each in holdings if each.cuts_below or _is_under(each, gone)]
         burnt = {
             id(each.parent)
             for each in ended

@@ -98,6 +98,28 @@ class RightsDesk:
             for holding in self._authority.held_by(key.raw)
         )
 
+    def taken_over_by(self, key: DeviceKey) -> list[Dot]:
+        """The grants that a key has made out of ones that do not name it."""
+        return [
+            Dot(holding.dot)
+            for holding in self._authority.held_by(key.raw)
+            if holding.deed.author == key.raw
+            and holding.parent is not None
+            and key.raw in holding.parent.heirs
+        ]
+
+    def left_behind(self) -> list[Membership]:
+        """The grants that newer keys have taken over, and that are not over."""
+        return [
+            _membership(holding)
+            for _, holding in sorted(self._authority.holdings.items())
+            if holding.heirs and holding.alive and not holding.cuts
+            if any(
+                child.alive and not child.cuts and child.deed.author in holding.heirs
+                for child in holding.children
+            )
+        ]
+
     def invites(self) -> list[Membership]:
         """The grants to whoever bears a key that were neither closed nor revoked."""
         return [
@@ -139,21 +161,13 @@ class RightsDesk:
         It is the last ops of everybody who may have acted under a grant.
         """
         holding = self._authority.holdings.get(dot)
-        return self._heads([] if holding is None else self._authority.below([holding]))
+        under = () if holding is None else self._authority.below([holding])
+        return _heads(self._ops, under)
 
     def heads_at(self, dot: Dot) -> list[RecordId]:
         """The cut that keeps what was done under a very grant, for one that closes."""
         holding = self._authority.holdings.get(dot)
-        return self._heads([] if holding is None else [holding])
-
-    def _heads(self, holdings: Iterable[Holding]) -> list[RecordId]:
-        keys = {key for each in holdings for key in each.writers}
-        return sorted(
-            RecordId(op)
-            for key in keys
-            for lane in (Lane.AUTH, Lane.DATA)
-            for _, op in self._ops.leaves(lane, key)
-        )
+        return _heads(self._ops, () if holding is None else (holding,))
 
     def _usable(self, key: DeviceKey, now: Moment) -> Iterator[Holding]:
         """The grants a key can act under now."""
@@ -161,6 +175,17 @@ class RightsDesk:
         for holding in self._authority.held_by(key.raw):
             if holding.alive and not holding.cuts and hlc <= holding.ends_hlc:
                 yield holding
+
+
+def _heads(ops: Opbook, holdings: Iterable[Holding]) -> list[RecordId]:
+    """The last ops of all who may have acted under some grants."""
+    keys = {key for each in holdings for key in each.writers}
+    return sorted(
+        RecordId(op)
+        for key in keys
+        for lane in (Lane.AUTH, Lane.DATA)
+        for _, op in ops.leaves(lane, key)
+    )
 
 
 def _membership(holding: Holding) -> Membership:

@@ -38,7 +38,8 @@ class Link:
 
     ``us`` and ``them`` are the two ends once each has said hello. ``tags`` is what the
     peer named, ``known_tags`` how it would name our spaces. ``proved`` are the keys it
-    has shown, by space. ``loose`` are ops to be pushed outside a run. ``ended`` says of
+    has shown, by space; in those ``introduced`` it was shown our right to our key.
+    ``loose`` are ops to be pushed outside a run. ``ended`` says of
     each space when a run last ended, on the monotonic clock, and whether both sides
     held the same then.
     """
@@ -53,6 +54,7 @@ class Link:
     proved: dict[SpaceId, tuple[DeviceKey, ...]] = field(default_factory=dict)
     runs: dict[SpaceId, Run] = field(default_factory=dict)
     ended: dict[SpaceId, tuple[int, bool]] = field(default_factory=dict)
+    introduced: set[SpaceId] = field(default_factory=set)
     hellos: int = 0
     repeated_ms: int = -1_000_000
     hello_ms: int = 0

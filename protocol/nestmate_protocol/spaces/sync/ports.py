@@ -66,6 +66,10 @@ class Replica(Protocol):
         """Whether a key may know who may do what: it was granted something once."""
         ...
 
+    def credentials(self, space: SpaceId) -> Sequence[RecordId]:
+        """The ops by which our key took over what an older one was granted."""
+        ...
+
     def proving(self, space: SpaceId) -> Sequence[SigningKey]:
         """The keys that show to others that this node may have them; one or two."""
         ...

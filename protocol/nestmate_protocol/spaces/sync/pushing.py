@@ -54,6 +54,17 @@ class Pushing:
                     self._instead(space, link, now)
         return [each for link in chosen.values() for each in self.flush(link, now)]
 
+    def introduce(self, link: Link, space: SpaceId, now: Moment) -> list[Outcome]:
+        """Show a peer that does not know our key by what right we have it, once."""
+        ops = self._floor.replica.credentials(space)
+        if not ops or space in link.introduced:
+            return []
+        link.introduced.add(space)
+        for op in ops:
+            link.push(space, op)
+        self._instead(space, link, now)
+        return self.flush(link, now)
+
     def flush(self, link: Link, now: Moment) -> list[Outcome]:
         """Send what waits, if it is time and there is credit."""
         if now.mono_ms < link.pushed_ms + GATHER_MS or self._floor.rests:

@@ -145,7 +145,9 @@ class Runs:
         if said.end is End.BUSY:
             self._floor.timetable.soon(run.space, link.peer, now, LATER_MS)
         self.finish(link, run, now, said.end)
-        return []
+        if said.end is not End.DENIED:
+            return []
+        return self._pushing.introduce(link, run.space, now)
 
     # --- going on
 
