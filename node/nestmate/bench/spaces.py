@@ -156,6 +156,7 @@ def _round(folder: Path, story: Story) -> Round:
         again: list[Engine] = []
         restart = _seconds(lambda: again.append(Engine(story.space, store, PREFIX)))
         get, listing = _reads(again[0], store)
+        _rest(store)
         voided = _seconds(lambda: again[0].admit(story.end, NOW))
         void = sum(isinstance(c, Voided) for c in again[0].news().changes)
     finally:
@@ -195,14 +196,19 @@ def _ingest(engine: Engine, store: LevelStore, story: Story) -> None:
 
 
 def _fill(store: LevelStore, count: int) -> None:
-    """Push what was written out of memory, as the rows of other subjects would.
-
-    LevelDB puts that in order in the background, and what follows is not to pay for it.
-    """
+    """Push what was written out of memory, as the rows of other subjects would."""
     rows = OTHER_ROWS if count == OPS else count
     batch = [(b"z/" + sha256(b"%d" % n).digest(), OTHER_ROW) for n in range(rows)]
     for at in range(0, rows, FRAME_RECORDS_MAX):
         store.write(batch[at : at + FRAME_RECORDS_MAX], durable=False)
+    _rest(store)
+
+
+def _rest(store: LevelStore) -> None:
+    """Let LevelDB put its files in order, so that what comes next does not pay for it.
+
+    It begins to do so in the background after many writes, and after many reads too.
+    """
     _leveldb(store).compact_range()
 
 
