@@ -24,7 +24,7 @@ from nestmate.errors import NotFoundError
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
 KEYS = {"name", "unit", "raw", "ours", "ratio", "target", "held"}
-PROCESSES = {"commands", "converged", "million", "ready", "idle", "sensed"}
+PROCESSES = {"commands", "converged", "fresh", "million", "ready", "idle", "sensed"}
 
 
 def figures_of(name: str, capsys) -> list[dict]:

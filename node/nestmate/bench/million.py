@@ -10,16 +10,13 @@ instead. One run, not five rounds. Needs ``/proc``.
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import partial
-from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from nestmate.bench.figures import Figure, Unit
+from nestmate.bench.filling import fill, path_of
 from nestmate.bench.homes import (
     POLL_SECONDS,
     cpu_seconds,
@@ -28,74 +25,17 @@ from nestmate.bench.homes import (
 )
 from nestmate.errors import NodeError, TimedOutError, UsageError
 from nestmate.home import Home
-from nestmate.keyfile import LocalIdentity, load_identity
-from nestmate.node.assembly import SystemClock
-from nestmate.store.base import Write
-from nestmate.store.leveldb import LevelStore, open_leveldb
+from nestmate.store.leveldb import open_leveldb
 from nestmate.testnet.net import Member, Testnet, start, stop
-from nestmate_protocol.clocks import COUNTER_BITS, HybridClock, Moment
-from nestmate_protocol.directory.topics import network_id
-from nestmate_protocol.grants import Grant, Rights
-from nestmate_protocol.ids import NetworkId
-from nestmate_protocol.keys import SigningKey
-from nestmate_protocol.limits import INCARNATION_BYTES
-from nestmate_protocol.spaces import catalogue
-from nestmate_protocol.spaces.auth import granting
-from nestmate_protocol.spaces.catalogue import Catalogue, Listing
-from nestmate_protocol.spaces.copies import Copy
-from nestmate_protocol.spaces.ops import (
-    Dot,
-    Lane,
-    Mutation,
-    Op,
-    Place,
-    Type,
-    sign_op,
-)
-from nestmate_protocol.spaces.pen import Pen
-from nestmate_protocol.spaces.summary import Leaves
 
 OPS: Final = 1_000_000
 OPS_QUICK: Final = 200
 OPS_VARIABLE: Final = "NESTMATE_BENCH_OPS"
 SPACES: Final = ("one", "two")
-WRITERS: Final = 8  # one author alone may not fill a space with a million
-WRITES_PER_PATH: Final = 10
 TIMES: Final = 5
 GIVE_UP_SECONDS: Final = 300.0
-BATCH: Final = 256
-VALUE: Final = b'{"state":"claimed","by":"agent-%d","urgency":0.7,"note":"%048d"}'
-_LIFE: Final = bytes(INCARNATION_BYTES)
 _MS: Final = 1e3
 _MEBIBYTE: Final = 1 << 20
-
-
-@dataclass(slots=True)
-class _Writer:
-    """A key that may write, and where its chain has come to."""
-
-    key: SigningKey
-    cap: Dot
-    last: Op | None = None
-
-
-@dataclass(slots=True)
-class _Half:
-    """One home that is being filled, and its listings by the spaces' names."""
-
-    identity: LocalIdentity
-    network: NetworkId
-    store: LevelStore
-    listings: dict[str, Listing] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Filled:
-    """What filling took: ops, their bytes, and seconds of the processor."""
-
-    ops: int = 0
-    octets: int = 0
-    seconds: float = 0.0
 
 
 def measure(quick: bool) -> Iterable[Figure]:
@@ -106,7 +46,8 @@ def measure(quick: bool) -> Iterable[Figure]:
         empty = resident_mebibytes(_pid(net.member(1)))
         for each in net.members:
             stop(each)
-        filled = _fill(net, count)
+        homes = [Path(each.home) for each in net.members]
+        filled = fill(homes, SPACES, count)
         rate = filled.ops / filled.seconds
         yield Figure("million.fill", Unit.PER_SECOND, 0, rate)
         store = Home(Path(net.member(1).home)).store
@@ -161,118 +102,6 @@ def _pid(member: Member) -> int:
     return member.process.pid
 
 
-# --- filling
-
-
-def _fill(net: Testnet, count: int) -> _Filled:
-    """So many ops in each space of both homes."""
-    filled = _Filled()
-    with ExitStack() as stack:
-        halves = [_half(member, stack) for member in net.members]
-        began = time.process_time()
-        for name in SPACES:
-            _align(halves, name)
-            _fill_space(halves, name, count, filled)
-        filled.seconds = time.process_time() - began
-    return filled
-
-
-def _half(member: Member, stack: ExitStack) -> _Half:
-    home = Home(Path(member.home))
-    store = open_leveldb(home.store)
-    stack.callback(store.close)
-    network = network_id(home.read_config().network)
-    half = _Half(load_identity(home.identity), network, store)
-    known = Catalogue()
-    known.restore(store.scan(catalogue.PREFIX), 0)
-    half.listings = {listing.name: listing for listing in known}
-    return half
-
-
-def _align(halves: Sequence[_Half], name: str) -> None:
-    """Let the second home begin with the very rows of the first."""
-    first, second = halves
-    here, there = (half.listings[name].prefix for half in halves)
-    gone = [(key, None) for key, _ in second.store.scan(there)]
-    kept = [(there + k[len(here) :], raw) for k, raw in first.store.scan(here)]
-    second.store.write([*gone, *kept], durable=True)
-
-
-def _fill_space(
-    halves: Sequence[_Half], name: str, count: int, filled: _Filled
-) -> None:
-    first, second = halves
-    listing, there = first.listings[name], second.listings[name].prefix
-    copy = Copy(listing, first.store, Leaves(), first.identity.key)
-    now = SystemClock().now()
-    writers = _let_in(first, copy, now)
-    written = _written(listing, first.network, writers, count)
-    while ops := list(islice(written, BATCH)):
-        for op in ops:
-            copy.admit(op, now)
-            filled.ops += 1
-            filled.octets += len(op.data)
-        rows = copy.engine.drain()
-        first.store.write(rows, durable=False)
-        second.store.write(_moved(rows, len(listing.prefix), there), durable=False)
-    offered = len(copy.summary(Lane.DATA))
-    if offered != count:
-        raise NodeError(f"Of {count} ops only {offered} count.")
-
-
-def _moved(rows: Iterable[Write], cut: int, prefix: bytes) -> list[Write]:
-    return [(prefix + key[cut:], raw) for key, raw in rows]
-
-
-def _let_in(half: _Half, copy: Copy, now: Moment) -> list[_Writer]:
-    """Grants for the writers; their rows wait to be drained."""
-    me = half.identity
-    pen = Pen(me.key, half.network, half.store.report.incarnation, HybridClock(), _none)
-    writers: list[_Writer] = []
-    for number in range(WRITERS):
-        key = SigningKey(sha256(b"writer %d" % number).digest())
-        grant = Grant(me.address, (key.public,), Rights.READ | Rights.WRITE, ("",))
-        op = pen.act(copy, [granting(grant)], None, now)
-        copy.admit(op, now)
-        writers.append(_Writer(key, op.dot(0)))
-    return writers
-
-
-def _none(count: int) -> bytes:
-    return bytes(count)
-
-
-def _written(
-    listing: Listing, network: NetworkId, writers: Sequence[_Writer], count: int
-) -> Iterator[Op]:
-    """Registers written over and over, a millisecond apart, up to now."""
-    paths = max(1, count // WRITES_PER_PATH)
-    stands: dict[int, Dot] = {}
-    first_ms = SystemClock().now().wall_ms - count
-    for number in range(count):
-        writer, at = writers[number % WRITERS], number % paths
-        last = writer.last
-        place = Place(
-            listing.space,
-            Lane.DATA,
-            0 if last is None else last.place.seq + 1,
-            None if last is None else last.id,
-            first_ms + number << COUNTER_BITS,
-            writer.cap,
-            _LIFE,
-        )
-        replaced = (stands[at],) if at in stands else ()
-        wrote = Mutation(Type.REGISTER, 0, _path(at), superseded=replaced)
-        value = VALUE % (number % WRITERS, number)
-        op = sign_op(writer.key, network, place, [wrote], [value])
-        writer.last, stands[at] = op, op.dot(0)
-        yield op
-
-
-def _path(number: int) -> str:
-    return f"tasks/{number:06d}/state"
-
-
 # --- what is measured of one node
 
 
@@ -282,8 +111,8 @@ def _alone(net: Testnet, empty_mebibytes: float) -> Iterable[Figure]:
     raw = _seconds_to_open(Home(Path(member.home)).store)
     ready = _seconds(lambda: start(net, member))
     yield Figure("million.ready", Unit.SECONDS, raw, ready)
-    get = _seconds(lambda: member.client.get(SPACES[0], _path(0))) * _MS
-    again = _median_ms(lambda n: member.client.get(SPACES[0], _path(n)))
+    get = _seconds(lambda: member.client.get(SPACES[0], path_of(0))) * _MS
+    again = _median_ms(lambda n: member.client.get(SPACES[0], path_of(n)))
     yield Figure("million.get", Unit.MILLISECONDS, again, get)
     ready_mebibytes = resident_mebibytes(_pid(member))
     yield Figure(

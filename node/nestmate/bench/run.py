@@ -54,6 +54,10 @@ BENCHES: Final = {
         "from four nodes that wrote apart to four that hold the same",
         "nestmate.bench.converged",
     ),
+    "fresh": Entry(
+        "a node that takes a whole space from another, and how late its loop is",
+        "nestmate.bench.fresh",
+    ),
     "million": Entry(
         "two nodes with two spaces of a million ops each", "nestmate.bench.million"
     ),

@@ -53,6 +53,7 @@ READY_POLL_SECONDS: Final = 0.05
 KILL_AFTER_SECONDS: Final = 10.0
 LOG_TAIL_LINES: Final = 15
 VARIABLE: Final = "NESTMATE_TESTNET"
+PROGRAM: Final = "nestmate"
 _STATE: Final = "testnet.json"
 _RING_MIN: Final = 3
 
@@ -193,10 +194,11 @@ def join(guest: Member, host: Member) -> None:
     guest.client.join(line)
 
 
-def start(net: Testnet, member: Member, *options: str) -> None:
+def start(net: Testnet, member: Member, *options: str, program: str = PROGRAM) -> None:
     """Start a node, and come back once it answers.
 
-    Its process is written down first. Raises what the node said if it ended instead.
+    Its process is written down first. ``program`` is a module that runs a node when
+    it is called as ours is. Raises what the node said if it ended instead.
     """
     if member.runs:
         raise ConflictError(f"Node {member.number} runs already.")
@@ -204,7 +206,7 @@ def start(net: Testnet, member: Member, *options: str) -> None:
     home.prepare_run()
     log = home.log / "start.log"
     member.process = spawn(
-        _command(member.home, "up", *options),
+        _command(member.home, "up", *options, program=program),
         log,
         folder=member.home,
         environment=os.environ | {HOME_VARIABLE: member.home},
@@ -282,8 +284,8 @@ def run_nestmate(home: str, *words: str) -> dict[str, Any]:
     return answer
 
 
-def _command(home: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", "nestmate", "--home", home, "--json", *words]
+def _command(home: str, *words: str, program: str = PROGRAM) -> list[str]:
+    return [sys.executable, "-m", program, "--home", home, "--json", *words]
 
 
 def _claim_folder(folder: Path) -> None:
