@@ -5,6 +5,7 @@ subjects; here their answers come together. This file decides nothing.
 """
 
 from nestmate_protocol.directory.neighbours import Neighbours
+from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import Address, PeerId, SpaceId
 from nestmate_protocol.spaces.subject import Spaces
 
@@ -33,4 +34,8 @@ class Audience:
 
     def readers(self, space: SpaceId) -> list[PeerId]:
         """Everybody connected who has proved that it may read in a space."""
-        return self._spaces.readers(space)
+        return self._spaces.entitled(space, Rights.READ)
+
+    def keepers(self, space: SpaceId) -> list[PeerId]:
+        """These, and who may hold and pass on what it cannot read."""
+        return self._spaces.entitled(space, Rights.READ, Rights.RELAY)

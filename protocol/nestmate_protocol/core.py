@@ -192,7 +192,7 @@ class Core:
             reader,
         )
         audience = Audience(self._neighbours, self._spaces)
-        self._blobs = Blobs(me.peer, me.network, audience, reader)
+        self._blobs = Blobs(me.peer, me.network, audience, reader, entropy)
         self._faults: Counter[Fault] = Counter()
         self._postroom = Postroom(self._directory, self._contacts)
         self._admission = Admission(

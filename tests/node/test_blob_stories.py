@@ -35,6 +35,13 @@ def held(nest, blob):
     return next((b.held for b in nest.client.blob.ls().blobs if b.blob == blob), 0)
 
 
+def diary(writer, **others):
+    """A private space of one node, for others by their right."""
+    writer.client.space.create("diary", private=True)
+    for right, nest in others.items():
+        nest.client.space.join(writer.client.space.invite("diary", right).invite)
+
+
 def test_a_large_file_comes_whole_though_its_reader_was_killed_in_the_midst(
     ada, bob, until
 ):
@@ -81,4 +88,26 @@ def test_a_result_too_large_for_a_record_goes_to_whoever_asked(ada, bob, until):
     worker = ada.client.id().address
     to = bob.root.parent / "painting.png"
     bob.ask("blob", "get", result["blob"], "--from", worker, "--to", str(to))
+    assert to.read_bytes() == SMALL
+
+
+def test_a_blind_relay_gives_a_reader_what_it_cannot_read_itself(
+    ada, bob, nests, until
+):
+    cyd = nests("cyd").make()
+    cyd.up()
+    for friend in (ada, bob):
+        cyd.ask("join", friend.ask("invite")["invite"])
+    diary(ada, relay=bob, read=cyd)
+    ada.ask("put", "diary", "pictures/1", f"@{kept(ada, 'secret.png', SMALL)}")
+    until(lambda: cyd.client.ls("diary").documents)
+    value = cyd.client.get("diary", "pictures/1").value
+    closed = bob.root.parent / "closed"
+    bob.ask("blob", "get", value["blob"], "--space", "diary", "--to", str(closed))
+    assert closed.stat().st_size > len(SMALL)
+    assert SMALL[:64] not in closed.read_bytes()
+    kill(ada)
+    to = cyd.root.parent / "opened.png"
+    said = cyd.ask("get", "diary", "pictures/1", "--to", str(to), "--timeout", "60s")
+    assert said["bytes"] == len(SMALL)
     assert to.read_bytes() == SMALL

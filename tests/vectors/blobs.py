@@ -10,20 +10,28 @@ from pathlib import Path
 
 from nestmate_protocol.blobs import frames
 from nestmate_protocol.blobs.placing import Placing
+from nestmate_protocol.blobs.sealing import seal_all, sealed_tree
 from nestmate_protocol.blobs.tree import Tree, hash_of
 from nestmate_protocol.ids import BlobId, NetworkId, PeerId, SpaceId
-from nestmate_protocol.limits import CHUNK_BYTES
+from nestmate_protocol.limits import BLOB_PIECE_BYTES, CHUNK_BYTES
 
 FILE = Path(__file__).parent / "blobs.json"
 
 NETWORK, SPACE = NetworkId(b"\x06" * 32), SpaceId(b"\x11" * 32)
 BLOB = BlobId(b"\x44" * 32)
+KEY = b"\x33" * 32
+SEALED_SIZES = (0, 1, BLOB_PIECE_BYTES, BLOB_PIECE_BYTES + 1, 3 * CHUNK_BYTES)
 SIZES = (0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES)
 
 
+def body_of(size):
+    """The first bytes of SHAKE256 of nothing."""
+    return shake_256(b"").digest(size) if size else b""
+
+
 def tree(size):
-    """The tree of the first bytes of SHAKE256 of nothing."""
-    body = shake_256(b"").digest(size) if size else b""
+    """The tree of so many of them."""
+    body = body_of(size)
     parts = [body[at : at + CHUNK_BYTES] for at in range(0, size, CHUNK_BYTES)]
     return Tree(size, b"".join(map(hash_of, parts)))
 
@@ -48,6 +56,14 @@ def rendered():
         "comment": "What docs/spec/08-blobs.md says, in bytes.",
         "bodies": "the first bytes of SHAKE256 of the empty string, by size",
         "ids": {str(size): tree(size).blob.text for size in SIZES},
+        "sealed": {
+            "key": KEY.hex(),
+            "ids": {
+                str(size): sealed_tree(KEY, [body_of(size)]).blob.text
+                for size in SEALED_SIZES
+            },
+            "chunk of 1 byte": next(seal_all(KEY, [body_of(1)])).hex(),
+        },
         "network": NETWORK.raw.hex(),
         "blob": BLOB.raw.hex(),
         "space": SPACE.raw.hex(),

@@ -6,6 +6,7 @@ The raw twin hashes the same chunks and writes them to LevelDB. Nothing is synce
 wire is in between. This file knows no network.
 """
 
+import secrets
 import tempfile
 import time
 from collections import deque
@@ -54,6 +55,8 @@ class _Other:
 
     def readers(self, space: SpaceId) -> list[PeerId]:  # noqa: ARG002 - as above
         return []
+
+    keepers = readers
 
 
 @dataclass(slots=True)
@@ -118,7 +121,9 @@ def _side(stack: ExitStack, folder: Path, me: PeerId, other: PeerId) -> _Side:
     store = open_leveldb(folder)
     stack.callback(store.close)
     network = NetworkId(bytes(32))
-    return _Side(Blobs(me, network, _Other(other), Ahead(store)), store)
+    return _Side(
+        Blobs(me, network, _Other(other), Ahead(store), secrets.token_bytes), store
+    )
 
 
 def _put(side: _Side, chunks: list[bytes], now: Moment) -> BlobId:

@@ -27,11 +27,13 @@ _FETCHING = "Fetching…"
 @click.option("--with", "agents", multiple=True, help="This agent may have it.")
 @click.option("--public", is_flag=True, help="Anybody who knows its hash may.")
 @click.option("--media", default="", help="What it is; else the file's name tells.")
+@click.option("--sealed", is_flag=True, help="Seal it, as is done for a private space.")
 @click.pass_obj
 def put(arguments: Arguments, /, file: str, **wish: Any) -> None:
     """Keep a file under its hash; - is standard input. Prints the hash.
 
-    Nobody else may have it unless a space, an agent or --public is named.
+    Below it stands the key of a sealed file, without which nobody can read it. Nobody
+    else may have it unless a space, an agent or --public is named.
     """
     import mimetypes  # noqa: PLC0415 - no other command needs it
 
@@ -41,7 +43,7 @@ def put(arguments: Arguments, /, file: str, **wish: Any) -> None:
     if arguments.json:
         show_json(stored)
     else:
-        show_lines(stored["blob"])
+        show_lines(stored["blob"], *([stored["key"]] if stored["key"] else []))
 
 
 @click.command()
@@ -53,12 +55,14 @@ def put(arguments: Arguments, /, file: str, **wish: Any) -> None:
     "--timeout", default="10s", help="How long to wait for each next part at most."
 )
 @click.option("--offset", type=int, default=0, help="Begin at this byte.")
+@click.option("--key", default="", help="The key of a sealed blob.")
 @click.pass_obj
 def get(arguments: Arguments, /, to: str, offset: int, **wish: Any) -> None:
     """Fetch a blob into a file, or to standard output.
 
     Ended before it is done, it goes on where it was when it is run again. Without a
-    space and an agent, everybody connected is asked.
+    space and an agent, everybody connected is asked. A sealed blob comes as it is
+    without its key, and can be given to others so.
     """
     if arguments.json and not to:
         show_json(ask(arguments.home, "blob.get", {**wish, "offset": offset}))
@@ -72,19 +76,21 @@ def _take_out(
     asker = _asker(arguments)
     if to:
         with patience(_FETCHING, quiet=arguments.json):
-            size = fetch(asker, wish, Path(to))
-        _say_written(arguments, wish["blob"], size, to)
+            size, sealed = fetch(asker, wish, Path(to))
+        _say_written(arguments, wish["blob"], size, to, " (sealed)" if sealed else "")
         return
     for piece in pieces(asker, wish, offset):
         sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
 
 
-def _say_written(arguments: Arguments, blob: str | None, size: int, to: str) -> None:
+def _say_written(
+    arguments: Arguments, blob: str | None, size: int, to: str, how: str = ""
+) -> None:
     if arguments.json:
         show_json({"blob": blob, "bytes": size, "to": to})
     else:
-        show_lines(f"{size} bytes in {to}")
+        show_lines(f"{size} bytes in {to}{how}")
 
 
 def _document() -> click.Command:
@@ -100,9 +106,9 @@ def _document() -> click.Command:
             return
         given = {key: value for key, value in values.items() if value is not None}
         document = ask(arguments.home, "get", given)["value"]
-        blob = referred(document)
-        if blob is not None:
-            wish = {"blob": blob, "spaces": [values["space"]], "timeout": timeout}
+        told = referred(document)
+        if told is not None:
+            wish = {**told, "spaces": [values["space"]], "timeout": timeout}
             _take_out(arguments, wish, to)
             return
         data = bytes_of(document)

@@ -28,6 +28,9 @@ LIMITS: Final = {
 }
 """Documents in whose place a reference may stand, and how large they may be."""
 
+_EARLY: Final = ("spaces", "sealed")
+"""What the first piece of a blob says already: whether it is to be sealed."""
+
 _DOCUMENT_BYTES_MAX: Final = 1024 * 1024
 
 Ask = Callable[[str, Mapping[str, object]], dict[str, Any]]
@@ -58,14 +61,16 @@ def carried(
 def reference(stored: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in a document in place of a blob."""
     told = {"blob": stored["blob"], "bytes": stored["bytes"]}
-    return told | ({"type": stored["media"]} if stored["media"] else {})
+    told |= {"type": stored["media"]} if stored["media"] else {}
+    return told | ({"key": stored["key"]} if stored["key"] else {})
 
 
-def referred(document: Any) -> str | None:
-    """The blob a document stands for; None if it stands for itself."""
+def referred(document: Any) -> dict[str, str] | None:
+    """The blob a document stands for, and its key; None if it stands for itself."""
     match document:
-        case {"blob": str(blob), "bytes": int()} if set(document) <= _KEYS:
-            return blob
+        case {"blob": str(), "bytes": int()} if set(document) <= _KEYS:
+            told = {name: document.get(name, "") for name in ("blob", "key")}
+            return told if isinstance(told["key"], str) else None
     return None
 
 
@@ -81,15 +86,13 @@ def audience(
 
 def pieces(ask: Ask, wish: Mapping[str, object], offset: int = 0) -> Iterator[bytes]:
     """The bytes of a blob from an offset on, as they come."""
-    at: int | None = offset
-    while at is not None:
-        part = ask("blob.get", {**wish, "offset": at})
-        yield base64.b64decode(part["base64"])
-        at = part["next"]
+    return (piece for _, piece in _parts(ask, wish, offset))
 
 
-def fetch(ask: Ask, wish: Mapping[str, object], to: Path) -> int:
-    """Write a blob to a file, which is there only once it is whole; its size.
+def fetch(ask: Ask, wish: Mapping[str, object], to: Path) -> tuple[int, bool]:
+    """Write a blob to a file, which is there only once it is whole.
+
+    Comes back with its size, and whether it is sealed still.
 
     What an earlier attempt has left lies beside it, and is gone on with.
     """
@@ -98,28 +101,42 @@ def fetch(ask: Ask, wish: Mapping[str, object], to: Path) -> int:
     with part.open("ab") as file:
         whole = file.tell() // CHUNK_BYTES * CHUNK_BYTES
         file.truncate(whole)
-        for piece in pieces(ask, wish, whole):
+        sealed = False
+        for told, piece in _parts(ask, wish, whole):
+            sealed = told["sealed"]
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()
-    if _blob_of(part, size) != blob:
+    if _blob_of(part, size, str(wish.get("key", "")), sealed=sealed) != blob:
         part.unlink()
         raise NodeError(
             f"What was in {part} was not the beginning of that blob.",
             "It is gone now; get the blob again.",
         )
     part.replace(to)
-    return size
+    return size, sealed
 
 
-_KEYS: Final = {"blob", "bytes", "type"}
+_KEYS: Final = {"blob", "bytes", "type", "key"}
+
+
+def _parts(
+    ask: Ask, wish: Mapping[str, object], offset: int
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The answers for a blob from an offset on, each with its bytes."""
+    at: int | None = offset
+    while at is not None:
+        part = ask("blob.get", {**wish, "offset": at})
+        yield part, base64.b64decode(part["base64"])
+        at = part["next"]
 
 
 def _send(
     ask: Ask, chunks: Iterable[bytes], wish: Mapping[str, object]
 ) -> dict[str, Any]:
     coming = iter(chunks)
+    early = {name: wish[name] for name in _EARLY if name in wish}
     chunk, upload, offset = next(coming, b""), 0, 0
     while True:
         after = next(coming, b"")
@@ -129,7 +146,8 @@ def _send(
             "offset": offset,
             "more": bool(after),
         }
-        stored = ask("blob.put", sent if after else {**sent, **wish})
+        said = wish if not after else {} if upload else early
+        stored = ask("blob.put", {**sent, **said})
         if not after:
             return stored
         upload, offset, chunk = stored["upload"], stored["bytes"], after
@@ -147,9 +165,14 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _blob_of(path: Path, size: int) -> BlobId:
+def _blob_of(path: Path, size: int, key: str, *, sealed: bool) -> BlobId:
+    """What the bytes in a file are called, sealed again if they were opened."""
     with path.open("rb") as file:
-        return Tree(size, b"".join(map(hash_of, _chunks(file)))).blob
+        if not key:
+            return Tree(size, b"".join(map(hash_of, _chunks(file))), sealed).blob
+        from nestmate_protocol.blobs.sealing import sealed_tree  # noqa: PLC0415 - heavy
+
+        return sealed_tree(bytes.fromhex(key), _chunks(file)).blob
 
 
 def _tight(document: Any) -> bytes:

@@ -29,6 +29,13 @@ GivenAgents = Annotated[
         extra={"kind": "texts"},
     ),
 ]
+Key = Annotated[
+    str,
+    Meta(
+        description="The key of a sealed blob, as 64 hexadecimal digits.",
+        max_length=64,
+    ),
+]
 Public = Annotated[bool, Meta(description="Give it to anybody who knows its hash.")]
 
 
@@ -37,7 +44,8 @@ class BlobPut(Request, frozen=True):
 
     What is larger than 64 KiB comes in pieces of 65,536 bytes: each says that there is
     ``more``, all but the first name the ``upload`` they go on with, and the last says
-    who may have it.
+    who may have it. For a private space it is sealed under a key of its own: name the
+    space with the first piece already.
     """
 
     data: Document = None
@@ -63,6 +71,13 @@ class BlobPut(Request, frozen=True):
     spaces: GivenSpaces = ()
     agents: GivenAgents = ()
     public: Public = False
+    sealed: Annotated[
+        bool,
+        Meta(
+            description="Seal it under a key of its own, from the first piece on; "
+            "for a private space that is done anyway."
+        ),
+    ] = False
 
 
 class BlobStored(Response, frozen=True):
@@ -74,6 +89,10 @@ class BlobStored(Response, frozen=True):
     bytes: Annotated[int, Meta(description="How many bytes have come.")]
     upload: Annotated[int, Meta(description="What the next piece has to name.")]
     media: Annotated[str, Meta(description="What kind of bytes.")]
+    key: Annotated[
+        str | None,
+        Meta(description="The key of a sealed one, told here and kept nowhere."),
+    ]
 
 
 class BlobGet(Request, frozen=True):
@@ -102,6 +121,7 @@ class BlobGet(Request, frozen=True):
         ),
     ] = ()
     timeout: Timeout = 10.0
+    key: Key = ""
 
 
 class BlobPart(Response, frozen=True):
@@ -113,6 +133,9 @@ class BlobPart(Response, frozen=True):
     base64: Annotated[str, Meta(description="These bytes, as base64.")]
     next: Annotated[
         int | None, Meta(description="Where the rest begins; null if there is none.")
+    ]
+    sealed: Annotated[
+        bool, Meta(description="Whether a key is needed to read these bytes.")
     ]
 
 
@@ -133,6 +156,7 @@ class Blob(Response, frozen=True):
     media: Annotated[str, Meta(description="What kind of bytes, as far as was said.")]
     pinned: Annotated[bool, Meta(description="Whether it is kept, come what may.")]
     public: Annotated[bool, Meta(description="Whether anybody may have it.")]
+    sealed: Annotated[bool, Meta(description="Whether a key is needed to read it.")]
     spaces: Annotated[list[str], Meta(description="Spaces whose members may.")]
     agents: Annotated[list[str], Meta(description="Agents that may.")]
     made: Annotated[str, Meta(description="Since when it is known here (RFC 3339).")]

@@ -351,6 +351,7 @@ class BlobMethods:
         spaces: Sequence[str] = (),
         agents: Sequence[str] = (),
         public: bool = False,
+        sealed: bool = False,
     ) -> BlobStored:
         """Keep bytes under their hash, 64 KiB at a time."""
 
@@ -362,6 +363,7 @@ class BlobMethods:
         spaces: Sequence[str] = (),
         agents: Sequence[str] = (),
         timeout: float | str = 10.0,
+        key: str = "",
     ) -> BlobPart:
         """Bytes of a blob, up to 64 KiB, fetched from others if need be."""
 

@@ -89,8 +89,9 @@ class Chest:
     def tree(self, entry: Entry) -> Tree | None:
         """What a blob is made of, if that is known."""
         hashes = self._get(_TREES + entry.number.to_bytes(4))
-        known = entry.size >= 0 and hashes is not None
-        return Tree(entry.size, hashes or b"") if known else None
+        if entry.size < 0 or hashes is None:
+            return None
+        return Tree(entry.size, hashes, entry.sealed)
 
     def bits(self, entry: Entry) -> Bits:
         """Which chunks are here."""

@@ -21,7 +21,8 @@ class Entry:
     """One blob as this node knows it.
 
     ``size`` is -1 until somebody has told it. ``asked`` are the scopes it is looked
-    for in, and nobody looks any more after ``wanted_ms``, on the wall clock.
+    for in, and nobody looks any more after ``wanted_ms``, on the wall clock. As long as
+    there is no size, ``sealed`` is what whoever looks for it has said.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Entry:
     scopes: tuple[Scope, ...] = ()
     asked: tuple[Scope, ...] = ()
     wanted_ms: int = 0
+    sealed: bool = False
 
     @property
     def takes(self) -> int:
@@ -50,6 +52,7 @@ class Entry:
             [_scope_row(scope) for scope in self.scopes],
             [_scope_row(scope) for scope in self.asked],
             self.wanted_ms,
+            self.sealed,
         ]
         return LISTED + self.number.to_bytes(4), encode(fields)
 
@@ -85,4 +88,5 @@ def read_entry(key: bytes, raw: bytes) -> Entry:
         scopes=scopes[0],
         asked=scopes[1],
         wanted_ms=fields.integer(10, 0, _TIME_MAX),
+        sealed=fields.boolean_or(11, default=False),
     )

@@ -227,11 +227,12 @@ def _candidates(entry: Entry, audience: Audience) -> Iterable[PeerId]:
     """Who of those connected can be asked for a blob."""
     if not entry.asked:
         return audience.peers()
+    members = audience.keepers if entry.sealed else audience.readers
     found: list[PeerId] = []
     for scope in entry.asked:
         if isinstance(scope, Address):
             peer = audience.peer_of(scope)
             found += [] if peer is None else [peer]
         else:
-            found += audience.readers(scope)
+            found += members(scope)
     return found

@@ -1,9 +1,10 @@
 """Giving: what of our blobs a peer may have, and how fast it gets it.
 
 A hash is not enough: a blob is given to anybody only if it is public, else to the
-agents it was shared with and to readers of the spaces it was put into; all others are
-told what they would be told if it were not here. Each asked chunk is one credit of the
-peer's; nothing is sent that was not asked for. This file fetches nothing.
+agents it was shared with and to readers of the spaces it was put into, if it is sealed
+to their relays as well; all others are told what they would be told if it were not
+here. Each asked chunk is one credit of the peer's; nothing is sent that was not asked
+for. This file fetches nothing.
 """
 
 from collections import deque
@@ -72,14 +73,13 @@ class Giving:
         self._lines.pop(peer, None)
 
     def may_have(self, peer: PeerId, entry: Entry) -> bool:
-        """Whether a peer may have a blob."""
+        """Whether a peer may have a blob; what is sealed, also to pass it on."""
         if entry.public:
             return True
-        agent = self._audience.agent_at(peer)
+        agent, audience = self._audience.agent_at(peer), self._audience
+        members = audience.keepers if entry.sealed else audience.readers
         return any(
-            scope == agent
-            if isinstance(scope, Address)
-            else peer in self._audience.readers(scope)
+            scope == agent if isinstance(scope, Address) else peer in members(scope)
             for scope in entry.scopes
         )
 

@@ -29,6 +29,10 @@ class Audience(Protocol):
         """Everybody connected who has proved that it may read in a space."""
         ...
 
+    def keepers(self, space: SpaceId) -> Iterable[PeerId]:
+        """These, and who may hold and pass on what it cannot read."""
+        ...
+
 
 class Reader(Protocol):
     """What is on disk in key order, and what was asked to be saved besides."""

@@ -5,7 +5,7 @@ that a blob may be given to; a ``public`` one is given to anybody who knows its 
 This file knows nothing of how a request is met.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from nestmate_protocol.ids import Address, BlobId, SpaceId
@@ -27,7 +27,8 @@ class PutChunk:
     """The next bytes of a blob: CHUNK_BYTES of them, fewer if there are no ``more``.
 
     The first chunk begins an ``upload``, whose number the others name, with the
-    ``offset`` they begin at. What the last chunk says of media type and scopes counts.
+    ``offset`` they begin at. What the last chunk says of media type and scopes counts,
+    and of ``sealed``, by which it gets a key of its own, what the first one says.
     """
 
     data: bytes
@@ -37,15 +38,20 @@ class PutChunk:
     media: str = ""
     public: bool = False
     scopes: tuple[Scope, ...] = ()
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What there is of an upload; ``blob`` once it is whole and safe on disk."""
+    """What there is of an upload; ``blob`` once it is whole and safe on disk.
+
+    A sealed one is told its ``key`` with it, which is kept nowhere here.
+    """
 
     upload: int
     size: int
     blob: BlobId | None
+    key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class ReadBlob:
 
     Asked are the members of ``spaces`` and ``agents``; if both are empty, everybody
     connected. A blob that was not here before may then be given to those members too.
+    With a ``key``, offset and bytes are those of what was sealed.
     """
 
     blob: BlobId
@@ -61,16 +68,21 @@ class ReadBlob:
     wait_seconds: float = 10.0
     spaces: tuple[SpaceId, ...] = ()
     agents: tuple[Address, ...] = ()
+    key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class BlobPart:
-    """Bytes of a blob: to the end of the chunk ``offset`` is in, none beyond."""
+    """Bytes of a blob: to the end of the chunk ``offset`` is in, none beyond.
+
+    ``sealed`` says that they cannot be read as they are.
+    """
 
     blob: BlobId
     size: int
     offset: int
     data: bytes
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,7 @@ class BlobView:
     made_ms: int
     used_ms: int
     sources: int = 0
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

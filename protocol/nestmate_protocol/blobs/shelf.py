@@ -77,7 +77,7 @@ class Shelf:
 
     def begin(self, entry: Entry) -> None:
         """List a blob that is not here; its number is given here if it has none."""
-        self._make_place()
+        self.make_place()
         entry.number = entry.number or self.chest.next_number()
         self._entries[entry.blob] = entry
         self.keep(entry)
@@ -95,7 +95,7 @@ class Shelf:
     def sized(self, entry: Entry, tree: Tree) -> None:
         """It is known what a blob is made of; LocalError if there is no room for it."""
         self.make_room(tree.size, entry)
-        entry.size = tree.size
+        entry.size, entry.sealed = tree.size, tree.sealed
         self.chest.keep_tree(entry, tree)
         self.keep(entry)
 
@@ -155,7 +155,8 @@ class Shelf:
             self.remove(entry)
             self._dropped.append(entry)
 
-    def _make_place(self) -> None:
+    def make_place(self) -> None:
+        """Let another go if no more can be listed; LocalError if all are pinned."""
         if len(self._entries) < BLOBS_MAX:
             return
         spare = min(self._spare(None), key=lambda each: each.used_ms, default=None)

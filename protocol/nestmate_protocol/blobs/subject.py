@@ -5,7 +5,7 @@ together: the shelf, what is being put, what is being fetched, what is given, an
 places in the DHT. Who is connected and who may have what it asks through a port.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -16,6 +16,7 @@ from nestmate_protocol.blobs.giving import Giving
 from nestmate_protocol.blobs.outcomes import Outcome
 from nestmate_protocol.blobs.placing import Placing
 from nestmate_protocol.blobs.ports import Audience, Reader
+from nestmate_protocol.blobs.reading import end_of, index_of, is_past, part_of, unfit
 from nestmate_protocol.blobs.requests import (
     BlobPart,
     BlobsRequest,
@@ -54,11 +55,16 @@ class Blobs:
     """Everything one node does about blobs; while it ``rests`` it only gives them."""
 
     def __init__(
-        self, me: PeerId, network: NetworkId, audience: Audience, reader: Reader
+        self,
+        me: PeerId,
+        network: NetworkId,
+        audience: Audience,
+        reader: Reader,
+        entropy: Callable[[int], bytes],
     ) -> None:
         """Restore what is on disk; raises LocalError if it cannot be read."""
         self._shelf = Shelf(reader)
-        self._uploads = Uploads(self._shelf)
+        self._uploads = Uploads(self._shelf, entropy)
         self._placing = Placing(me, network)
         self._giving = Giving(self._shelf, audience)
         self._getting = Getting(self._shelf, audience, self._placing)
@@ -169,6 +175,8 @@ class Blobs:
                 asked=asked,
             )
             self._shelf.begin(entry)
+        if entry.size < 0 and body.key:
+            entry.sealed = True
         if entry.stage is not Stage.WHOLE:
             if entry.asked and asked:  # an open search stays open
                 entry.asked = merged(entry.asked, asked)
@@ -229,6 +237,7 @@ class Blobs:
             made_ms=entry.made_ms,
             used_ms=entry.used_ms,
             sources=0 if fetch is None else fetch.holders,
+            sealed=entry.sealed,
         )
 
     # --- what follows
@@ -246,18 +255,19 @@ class Blobs:
 
     def _answer(self, wait: _Wait, now: Moment) -> BlobPart | Refusal | None:
         """What somebody waits for once it is here, a refusal when it is late."""
-        blob, offset = wait.body.blob, wait.body.offset
+        blob = wait.body.blob
         entry = self._shelf.get(blob)
         if entry is None:
             return _absent(blob)
-        if entry.size >= 0 and offset >= entry.size:
-            return BlobPart(blob, entry.size, offset, b"")
-        index = offset // CHUNK_BYTES
-        fetch = self._getting.fetch(blob)
+        if (refusal := unfit(entry, wait.body)) is not None:
+            return refusal
+        if is_past(entry, wait.body):
+            return end_of(entry, wait.body)
+        fetch, index = self._getting.fetch(blob), index_of(wait.body)
         here = entry.stage is Stage.WHOLE or (fetch is not None and index in fetch.held)
         if here and (data := self._shelf.chest.chunk(entry, index)) is not None:
             self._shelf.used(entry, now)
-            return BlobPart(blob, entry.size, offset, data[offset % CHUNK_BYTES :])
+            return part_of(entry, wait.body, data)
         return self._late(blob) if wait.until_ms <= now.mono_ms else None
 
     def _late(self, blob: BlobId) -> Refusal:

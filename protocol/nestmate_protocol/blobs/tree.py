@@ -2,7 +2,8 @@
 
 A blob is cut into chunks of CHUNK_BYTES, of which the last may be shorter. Whoever has
 the list of their hashes can prove it against the blob's id, and each chunk, in
-whatever order they come, against the list. This file keeps nothing and asks nobody.
+whatever order they come, against the list. The id of a sealed blob has another root, so
+that everybody can tell one. This file keeps nothing and asks nobody.
 """
 
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from typing import Final
 
 from nestmate_protocol.errors import Fault, RemoteError
 from nestmate_protocol.ids import ID_BYTES, BlobId
-from nestmate_protocol.limits import CHUNK_BYTES
+from nestmate_protocol.limits import BLOB_PIECE_BYTES, CHUNK_BYTES
 
 _ROOT: Final = b"nestmate/1/blob\0"
+_SEALED_ROOT: Final = b"nestmate/1/sealed blob\0"
+_TAG_BYTES: Final = CHUNK_BYTES - BLOB_PIECE_BYTES
 
 
 def count_of(size: int) -> int:
@@ -29,15 +32,20 @@ def hash_of(chunk: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The size of a blob, and the hashes of its chunks, one after the other."""
+    """The size of a blob, and the hashes of its chunks, one after the other.
+
+    ``sealed`` says that its chunks can be read only with a key.
+    """
 
     size: int
     hashes: bytes
+    sealed: bool = False
 
     @property
     def blob(self) -> BlobId:
         """The root: what the blob is called."""
-        return BlobId(sha256(_ROOT + self.size.to_bytes(8) + self.hashes).digest())
+        root = _SEALED_ROOT if self.sealed else _ROOT
+        return BlobId(sha256(root + self.size.to_bytes(8) + self.hashes).digest())
 
     @property
     def count(self) -> int:
@@ -60,10 +68,19 @@ class Tree:
 
 def read_tree(blob: BlobId, size: int, hashes: bytes) -> Tree:
     """The tree these foreign values are; RemoteError if it is not that of ``blob``."""
-    tree = Tree(size, hashes)
-    if len(hashes) != tree.count * ID_BYTES or tree.blob != blob:
-        raise RemoteError(Fault.BROKEN_CHAIN, "not the tree of this blob")
-    return tree
+    trees = (Tree(size, hashes), Tree(size, hashes, sealed=True))
+    for tree in trees:
+        if tree.blob == blob and len(hashes) == tree.count * ID_BYTES:
+            if tree.sealed and not _is_whole(tree):
+                break
+            return tree
+    raise RemoteError(Fault.BROKEN_CHAIN, "not the tree of this blob")
+
+
+def _is_whole(tree: Tree) -> bool:
+    """Whether each chunk has room for a tag, and each but an only one for more."""
+    least = _TAG_BYTES if tree.count == 1 else _TAG_BYTES + 1
+    return tree.size > 0 and tree.length(tree.count - 1) >= least
 
 
 class Bits:

@@ -4,16 +4,20 @@ What was put before a restart or left lying for long is let go. This file knows 
 of peers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nestmate_protocol.blobs.entries import Entry
 from nestmate_protocol.blobs.requests import PutChunk, Scope, Stage, Stored
+from nestmate_protocol.blobs.sealing import cut, seal_piece
 from nestmate_protocol.blobs.shelf import Shelf
 from nestmate_protocol.blobs.tree import Tree, hash_of
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.errors import LocalError
+from nestmate_protocol.keys import SECRET_BYTES
 from nestmate_protocol.limits import (
     BLOB_BYTES_MAX,
+    BLOB_CONTENT_BYTES_MAX,
     BLOB_SCOPES_MAX,
     BLOB_UPLOAD_IDLE_MS_MAX,
     BLOB_UPLOADS_MAX,
@@ -28,13 +32,19 @@ class _Upload:
     at_ms: int
     size: int = 0
     hashes: bytearray = field(default_factory=bytearray)
+    laid: int = 0
+    """The bytes of its chunks, which differ from those that were put in tags."""
+    key: bytes = field(default=b"", repr=False)
+    rest: bytes = b""
+    """What came since the last piece that was sealed; there is one more to come."""
 
 
 class Uploads:
     """What is being put."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, entropy: Callable[[int], bytes]) -> None:
         self._shelf = shelf
+        self._entropy = entropy
         self._open: dict[int, _Upload] = {}
 
     def __repr__(self) -> str:
@@ -48,17 +58,13 @@ class Uploads:
         _check(body)
         upload = self._find(body, now)
         upload.at_ms = now.mono_ms
-        if body.data:
-            index = upload.size // CHUNK_BYTES
-            self._shelf.load(upload.number, index, body.data)
-            upload.size += len(body.data)
-            upload.hashes += hash_of(body.data)
+        self._lay(upload, body)
         if body.more:
             return Stored(upload.number, upload.size, None)
-        tree = Tree(upload.size, bytes(upload.hashes))
+        tree = Tree(upload.laid, bytes(upload.hashes), bool(upload.key))
         self._name(upload.number, tree, body, now)
         del self._open[upload.number]
-        return Stored(upload.number, tree.size, tree.blob)
+        return Stored(upload.number, upload.size, tree.blob, upload.key)
 
     def wake(self, now: Moment) -> None:
         """Let go of what nobody goes on with."""
@@ -72,6 +78,20 @@ class Uploads:
         times = [each.at_ms + BLOB_UPLOAD_IDLE_MS_MAX for each in self._open.values()]
         return min(times, default=None)
 
+    def _lay(self, upload: _Upload, body: PutChunk) -> None:
+        """Keep what has come, sealed where it is to be, or LocalError and nothing."""
+        chunks, rest = _chunks(upload, body)
+        if upload.key:  # no place of a sealed blob is written twice
+            self._shelf.make_room(sum(map(len, chunks)))
+            if not body.more:
+                self._shelf.make_place()
+        for chunk in chunks:
+            self._shelf.load(upload.number, upload.laid // CHUNK_BYTES, chunk)
+            upload.laid += len(chunk)
+            upload.hashes += hash_of(chunk)
+        upload.rest = rest
+        upload.size += len(body.data)
+
     def _find(self, body: PutChunk, now: Moment) -> _Upload:
         upload = self._open.get(body.upload)
         if not body.upload:
@@ -81,7 +101,8 @@ class Uploads:
                     "finish one of them, or wait",
                 )
             number = self._shelf.begin_load()
-            upload = self._open[number] = _Upload(number, now.mono_ms)
+            key = self._entropy(SECRET_BYTES) if body.sealed else b""
+            upload = self._open[number] = _Upload(number, now.mono_ms, key=key)
         if upload is None:
             raise LocalError(
                 f"there is no upload {body.upload}",
@@ -92,10 +113,15 @@ class Uploads:
                 f"the upload goes on at {upload.size}, not at {body.offset}",
                 "put the chunks one after the other",
             )
-        if upload.size + len(body.data) > BLOB_BYTES_MAX:
+        if body.sealed and not upload.key:
             raise LocalError(
-                f"a blob has {BLOB_BYTES_MAX} bytes at most", "put it in parts"
+                "what was put so far would lie there in clear",
+                "begin anew, and say with the first piece that it is to be sealed, or "
+                "name the private space it is for",
             )
+        bytes_max = BLOB_CONTENT_BYTES_MAX if upload.key else BLOB_BYTES_MAX
+        if upload.size + len(body.data) > bytes_max:
+            raise LocalError(f"a blob has {bytes_max} bytes at most", "put it in parts")
         return upload
 
     def _name(self, number: int, tree: Tree, body: PutChunk, now: Moment) -> None:
@@ -116,8 +142,21 @@ class Uploads:
             media=body.media,
             public=body.public,
             scopes=merged((), body.scopes),
+            sealed=tree.sealed,
         )
         self._shelf.end_load(entry, tree)
+
+
+def _chunks(upload: _Upload, body: PutChunk) -> tuple[list[bytes], bytes]:
+    """The chunks that are known now, and what waits for more."""
+    if not upload.key:
+        return [body.data] if body.data else [], b""
+    pieces, rest = cut(upload.rest + body.data, more=body.more)
+    first, last = upload.laid // CHUNK_BYTES, len(pieces) - 1
+    return [
+        seal_piece(upload.key, first + n, piece, last=not body.more and n == last)
+        for n, piece in enumerate(pieces)
+    ], rest
 
 
 def merged(before: tuple[Scope, ...], more: tuple[Scope, ...]) -> tuple[Scope, ...]:

@@ -163,11 +163,8 @@ class Spaces:
             for effect in _effects(self._sessions.offer(peer, space, name, grant))
         ]
 
-    def readers(self, space: SpaceId) -> list[PeerId]:
-        """Everybody connected who has proved that it may read in a space.
-
-        Who may only pass its ops on is none of them.
-        """
+    def entitled(self, space: SpaceId, *to_any: Rights) -> list[PeerId]:
+        """Everybody connected who has proved a key with one of these rights there."""
         copy, now = self._copies.get(space), self._copies.now
         if copy is None or now is None:
             return []
@@ -175,7 +172,9 @@ class Spaces:
         return [
             peer
             for peer, keys in self._sessions.company.proved(space)
-            if any(rights.is_entitled(key, Rights.READ, now) for key in keys)
+            if any(
+                rights.is_entitled(key, right, now) for key in keys for right in to_any
+            )
         ]
 
     def found(

@@ -38,7 +38,8 @@ class Side:
         self.boot()
 
     def boot(self):
-        self.blobs = Blobs(PEERS[self.number], NetworkId(bytes(32)), self, self.disk)
+        me, network = PEERS[self.number], NetworkId(bytes(32))
+        self.blobs = Blobs(me, network, self, self.disk, bytes)
         self.do(self.blobs.start(self.pair.now))
 
     def peers(self):
@@ -51,6 +52,8 @@ class Side:
 
     def readers(self, _):
         return []
+
+    keepers = readers
 
     def do(self, outcomes):
         for outcome in outcomes:

@@ -15,13 +15,16 @@ from nestmate_protocol.blobs.requests import (
     ShowBlob,
     Stage,
 )
+from nestmate_protocol.blobs.sealing import sealed_tree
 from nestmate_protocol.blobs.tree import Tree, hash_of
+from nestmate_protocol.codec import decode, encode
 from nestmate_protocol.effects import Channel, Code, Send, Strike
 from nestmate_protocol.errors import Fault
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import BlobId
 from nestmate_protocol.inputs import Arrived
 from nestmate_protocol.limits import BLOB_FETCHES_MAX, CHUNK_BYTES
+from nestmate_protocol.limits import BLOB_PIECE_BYTES as PIECE
 from nestmate_protocol.spaces.requests import (
     CreateSpace,
     InviteToSpace,
@@ -42,7 +45,7 @@ def two(village):
     return village, ann, bob
 
 
-def put(home, body=BODY, **more):
+def put(home, body=BODY, *, sealed=False, **more):
     parts = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
     stored = None
     for number, part in enumerate(parts or [b""]):
@@ -53,9 +56,10 @@ def put(home, body=BODY, **more):
             number * CHUNK_BYTES,
             not last,
             **(more if last else {}),
+            sealed=sealed,
         )
         stored = home.ask(wish)
-    return stored.blob
+    return (stored.blob, stored.key) if sealed else stored.blob
 
 
 def get(home, blob, **more):
@@ -268,6 +272,74 @@ def test_who_may_only_relay_a_space_is_given_none_of_its_blobs(village):
     assert ann.core._spaces._sessions.company.members(space) == [bob.peer]
     assert get(bob, blob, agents=(ann.address,), wait_seconds=5).code is Code.TIMED_OUT
     assert not chunks_of(ann)
+
+
+def test_a_relay_holds_what_is_sealed_and_gives_it_to_a_reader(village):
+    ann, bob, cyd = village.add("ann", "bob", "cyd")
+    for one, other in ((ann, bob), (bob, cyd), (ann, cyd)):
+        village.befriend(one, other)
+    space = garden(village, ann, cyd)
+    bob.ask(JoinSpace(ann.ask(InviteToSpace("garden", Rights.RELAY)).invite))
+    village.wait(3)
+    blob, key = put(ann, sealed=True, scopes=(space,))
+    closed = get(bob, blob, spaces=(space,))
+    assert len(closed) == len(BODY) + 16 * 21
+    assert bob.ask(ShowBlob(blob)).sealed
+    kept = b"".join(v for k, v in bob.disk.pairs.items() if k.startswith(b"b/"))
+    assert not any(BODY[n : n + 32] in kept for n in range(0, len(BODY), CHUNK_BYTES))
+    village.stop(ann)
+    assert get(cyd, blob, spaces=(space,), key=key) == BODY
+    assert len(chunks_of(bob)) == 21
+
+
+def test_who_has_no_right_in_a_space_is_not_even_given_what_is_sealed(village):
+    ann, bob, eve = village.add("ann", "bob", "eve")
+    village.befriend(ann, bob)
+    village.befriend(ann, eve)
+    space = garden(village, ann, bob)
+    blob, key = put(ann, sealed=True, scopes=(space,))
+    refused = get(eve, blob, agents=(ann.address,), key=key, wait_seconds=5)
+    assert refused.code is Code.TIMED_OUT
+    assert not chunks_of(ann)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, PIECE - 1, PIECE, PIECE + 1, CHUNK_BYTES, 2 * PIECE, 3 * CHUNK_BYTES],
+)
+def test_what_was_sealed_is_read_back_whatever_its_size(two, size):
+    _, ann, _ = two
+    blob, key = put(ann, BODY[:size], sealed=True)
+    assert get(ann, blob, key=key) == BODY[:size]
+    middle = ann.ask(ReadBlob(blob, size // 2, key=key)).data
+    assert middle[:9] == BODY[size // 2 : size][:9]
+    assert sealed_tree(key, [BODY[:size]]).blob == blob
+    assert get(ann, blob, key=bytes(32)).code is Code.INVALID
+
+
+def test_no_two_blobs_have_one_key_and_the_key_lies_nowhere(two):
+    _, ann, _ = two
+    (blob, key), (other, another) = put(ann, sealed=True), put(ann, sealed=True)
+    assert blob != other
+    assert key != another
+    assert not any(key in value for value in ann.disk.pairs.values() if value)
+
+
+def test_what_was_begun_in_clear_is_not_called_sealed_in_the_end(two):
+    _, ann, _ = two
+    part = ann.ask(PutChunk(BODY[:CHUNK_BYTES], more=True))
+    refused = ann.ask(PutChunk(b"x", part.upload, CHUNK_BYTES, sealed=True))
+    assert refused.code is Code.INVALID
+
+
+def test_a_blob_in_clear_is_read_as_ever_and_with_no_key(two):
+    village, ann, _ = two
+    blob = put(ann)
+    (row,) = [key for key in ann.disk.pairs if key.startswith(b"b/l/")]
+    ann.disk.pairs[row] = encode(decode(ann.disk.pairs[row])[:11])  # as it once was
+    village.restart(ann)
+    assert get(ann, blob) == BODY
+    assert get(ann, blob, key=bytes(32)).code is Code.INVALID
 
 
 def test_a_member_that_was_revoked_is_given_nothing_more(village):

@@ -1,7 +1,9 @@
 """Carries out the operations on blobs."""
 
 import base64
+from re import fullmatch
 
+from nestmate.errors import UsageError
 from nestmate.operations.blobs import (
     Blob,
     BlobGet,
@@ -29,7 +31,7 @@ from nestmate_protocol.spaces.requests import ShowSpace, SpaceView
 
 async def put(node: Node, request: BlobPut, _caller: Caller) -> BlobStored:
     """Keep the next bytes of a blob."""
-    spaces = await _spaces(node, request.spaces)
+    views = [await answer(node, ShowSpace(text), SpaceView) for text in request.spaces]
     agents = await _agents(node, request.agents)
     wish = core.PutChunk(
         data=to_bytes(request.data, "data", CHUNK_BYTES),
@@ -38,7 +40,8 @@ async def put(node: Node, request: BlobPut, _caller: Caller) -> BlobStored:
         more=request.more,
         media=request.media,
         public=request.public,
-        scopes=(*spaces, *agents),
+        scopes=(*(view.space for view in views), *agents),
+        sealed=request.sealed or any(view.private for view in views),
     )
     stored = await answer(node, wish, core.Stored)
     return BlobStored(
@@ -46,6 +49,7 @@ async def put(node: Node, request: BlobPut, _caller: Caller) -> BlobStored:
         bytes=stored.size,
         upload=stored.upload,
         media=request.media,
+        key=stored.key.hex() or None,
     )
 
 
@@ -57,6 +61,7 @@ async def get(node: Node, request: BlobGet, _caller: Caller) -> BlobPart:
         wait_seconds=seconds(request.timeout, "timeout", 0, WAIT_SECONDS_MAX),
         spaces=await _spaces(node, request.spaces),
         agents=await _agents(node, request.agents),
+        key=_key(request.key),
     )
     part = await answer(node, wish, core.BlobPart)
     end = part.offset + len(part.data)
@@ -66,6 +71,7 @@ async def get(node: Node, request: BlobGet, _caller: Caller) -> BlobPart:
         offset=part.offset,
         base64=base64.b64encode(part.data).decode(),
         next=end if end < part.size else None,
+        sealed=part.sealed,
     )
 
 
@@ -111,6 +117,16 @@ def _blob(text: str) -> BlobId:
     return identifier(BlobId, text, "blob")
 
 
+def _key(text: str) -> bytes:
+    """The key these digits are; nothing for none."""
+    if text and not fullmatch("[0-9a-f]{64}", text):
+        raise UsageError(
+            "`key` is no key of a blob.",
+            "Give the 64 digits that stand beside it where it is referred to.",
+        )
+    return bytes.fromhex(text)
+
+
 async def _spaces(node: Node, texts: tuple[str, ...]) -> tuple[SpaceId, ...]:
     views = [await answer(node, ShowSpace(text), SpaceView) for text in texts]
     return tuple(view.space for view in views)
@@ -136,6 +152,7 @@ def _show(view: core.BlobView) -> Blob:
         media=plain(view.media),
         pinned=view.pinned,
         public=view.public,
+        sealed=view.sealed,
         spaces=[each.text for each in view.scopes if isinstance(each, SpaceId)],
         agents=[each.text for each in view.scopes if isinstance(each, Address)],
         made=format_time(view.made_ms),
