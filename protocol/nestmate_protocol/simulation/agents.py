@@ -49,6 +49,7 @@ from nestmate_protocol.simulation.nodes import Node
 from nestmate_protocol.simulation.world import World
 
 PATIENCE_MS = 5_000
+_LATER = (Code.BUSY, Code.FULL)
 RETRY_MS = 500
 LOOK_MS = 5_000
 INPUTS_MOST = 3
@@ -165,7 +166,7 @@ class Depositor:
             self._ledger.accepted(self._line.node, response.task, self._body)
             self._look_later(response.task)
             return
-        if isinstance(response, Refusal) and response.code is not Code.BUSY:
+        if isinstance(response, Refusal) and response.code not in _LATER:
             sentence = f"{self._line.node.name} refuses a task: {response.detail}"
             self._line.world.complaints.append(sentence)
         self._line.world.after(RETRY_MS, self._deposit)

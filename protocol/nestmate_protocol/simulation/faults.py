@@ -11,12 +11,13 @@ from functools import partial
 
 from nestmate_protocol.limits import SKEW_MS_MAX
 from nestmate_protocol.simulation.dice import Dice
-from nestmate_protocol.simulation.nodes import Fuse, Node
+from nestmate_protocol.simulation.nodes import Fuse, Node, drain, fill
 from nestmate_protocol.simulation.world import World
 
 DOWN_MS_MAX = 15_000
 PAUSE_MS_MAX = 40_000
 CUT_MS_MAX = 40_000
+FULL_MS_MAX = 20_000
 FUSE_EFFECTS_MAX = 8
 FUSE_SAVES_MAX = 3
 MOVE_RATE = 0.5
@@ -39,6 +40,7 @@ class Rates:
     jump_seconds: int = 0
     jump_ms: int = 0
     leave_seconds: int = 0
+    full_seconds: int = 0
     leavers_lost: int = 0
 
 
@@ -72,6 +74,7 @@ class Faults:
             (rates.hangup_seconds, self._hang_up),
             (rates.jump_seconds, self._jump),
             (rates.leave_seconds, self._leave),
+            (rates.full_seconds, self._fill),
         ]
         for mean_seconds, fault in kinds:
             if mean_seconds:
@@ -82,6 +85,7 @@ class Faults:
         self._over = True
         for node in self._world.nodes:
             node.clock.set_off(self._dice.between(-CLOCK_MS_MAX, CLOCK_MS_MAX))
+            drain(node)
         self._world.heal()
 
     def _plan(self, mean_seconds: int, fault: Callable[[Node], None]) -> None:
@@ -144,6 +148,10 @@ class Faults:
                 if not one_way:
                     self._world.links.cut(b, a)
         self._world.after(dice.between(500, CUT_MS_MAX), self._world.links.heal)
+
+    def _fill(self, node: Node) -> None:
+        fill(node)
+        self._world.after(self._dice.between(500, FULL_MS_MAX), partial(drain, node))
 
     def _hang_up(self, node: Node) -> None:
         others = self._world.links.neighbours(node)

@@ -15,7 +15,14 @@ from typing import Protocol
 from nestmate_protocol.clocks import Moment
 from nestmate_protocol.effects import Effect, Notify, Publish, Reply, Save, Send
 from nestmate_protocol.ids import PeerId
-from nestmate_protocol.inputs import Ask, Input, Request, Wakeup
+from nestmate_protocol.inputs import (
+    Ask,
+    DiskFull,
+    DiskRoom,
+    Input,
+    Request,
+    Wakeup,
+)
 from nestmate_protocol.simulation.dice import Dice
 from nestmate_protocol.simulation.machine import Disk, SkewedClock
 from nestmate_protocol.simulation.timeline import Action, Timeline
@@ -112,7 +119,10 @@ class Question:
 
 
 class Node:
-    """One core, its machine, and the requests its agents wait for."""
+    """One core, its machine, and the requests its agents wait for.
+
+    ``withheld`` is what waits for room on a full disk, None while there is room.
+    """
 
     def __init__(
         self, number: int, peer: PeerId, boot: Boot, habitat: Habitat, dice: Dice
@@ -140,6 +150,7 @@ class Node:
         self._due_mono_ms: int | None = None
         self._restless = 0
         self._requests = 0
+        self.withheld: list[Effect] | None = None
 
     def __repr__(self) -> str:
         return f"<Node {self.name} life {self.lives}>"
@@ -175,6 +186,7 @@ class Node:
         self.core = None
         self.paused = False
         self.fuse = self._committing = self._wake_ms = self._due_mono_ms = None
+        self.withheld = None
         self._inbox.clear()
         self._held.clear()
         self.questions.clear()
@@ -247,11 +259,13 @@ class Node:
             self._due_mono_ms = self.core.next_wakeup()
             tell = partial(self._tell, item, effects)
             self._timeline.note(self.name, type(item).__name__, tell)
-            if any(map(_is_durable, effects)):
+            if self.withheld is not None:
+                self.carry_out(_held_back(effects, self.withheld))
+            elif any(map(_is_durable, effects)):
                 self._committing = effects
                 self.later(self._dice.between(0, self.sync_ms_max), self._commit)
             else:
-                self._carry_out(effects)
+                self.carry_out(effects)
             self._plan_wakeup()
 
     def _tell(self, item: Input, effects: list[Effect]) -> str:
@@ -262,10 +276,10 @@ class Node:
         effects = self._committing
         self._committing = None
         if effects is not None:
-            self._carry_out(effects)
+            self.carry_out(effects)
             self._work()
 
-    def _carry_out(self, effects: list[Effect]) -> None:
+    def carry_out(self, effects: list[Effect]) -> None:
         """Make effects happen in order, unless the node dies between two of them."""
         timeline, habitat = self._timeline, self._habitat
         for effect in effects:
@@ -303,6 +317,32 @@ class Node:
     def _is_overdue(self) -> bool:
         due_mono_ms = self._due_mono_ms
         return due_mono_ms is not None and due_mono_ms <= self.now.mono_ms
+
+
+def fill(node: Node) -> None:
+    """Let a disk take no more writes; what it was to take a crash may lose."""
+    if node.awake and node.withheld is None:
+        node.withheld = []
+        node.give(DiskFull("The disk is full."))
+
+
+def drain(node: Node) -> None:
+    """Let there be room, and everything happen that waited for it."""
+    if node.withheld is None:
+        return
+    withheld, node.withheld = node.withheld, None
+    node.disk.write((), durable=True)
+    node.carry_out(withheld)
+    node.give(DiskRoom())
+
+
+def _held_back(effects: list[Effect], withheld: list[Effect]) -> list[Effect]:
+    """What happens on a full disk: nothing that must follow a durable save."""
+    if not any(map(_is_durable, effects)):
+        return effects
+    withheld += [each for each in effects if not isinstance(each, Save)]
+    saves = [each for each in effects if isinstance(each, Save)]
+    return [Save(save.writes, durable=False) for save in saves]
 
 
 def _is_durable(effect: Effect) -> bool:

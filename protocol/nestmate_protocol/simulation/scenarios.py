@@ -121,6 +121,14 @@ SCENARIOS = {
             writes=80,
         ),
         Scenario(
+            "full",
+            "disks are full for a while; agents share a space; nodes die",
+            tasks=8,
+            rates=Rates(full_seconds=5, crash_seconds=25, hangup_seconds=30),
+            sync_ms_max=20,
+            writes=40,
+        ),
+        Scenario(
             "swarm",
             "each seed draws which of all faults exist, and how strong they are",
             swarm=True,
