@@ -8,7 +8,7 @@ subject, no clock, no entropy of its own and no disk.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from json import dumps
 from typing import Final, assert_never
@@ -92,7 +92,7 @@ from nestmate_protocol.signals.requests import DepositTask
 from nestmate_protocol.spaces.outcomes import Reach, Settle
 from nestmate_protocol.spaces.requests import SpacesRequest
 from nestmate_protocol.spaces.subject import Me as Member
-from nestmate_protocol.spaces.subject import Spaces
+from nestmate_protocol.spaces.subject import Spaces, arrived_in_steps
 
 NOBODY: Final = -1
 """The number of a request that nobody made."""
@@ -214,6 +214,18 @@ class Core:
             outcomes += self._spaces.start(now)
             outcomes += self._blobs.start(now)
         outcomes += self._route(item, now)
+        return self._effects(outcomes, now)
+
+    def steps(self, item: Input, now: Moment) -> Iterator[list[Effect]]:
+        """The same, bit by bit; what a step saves must be readable before the next."""
+        waits = self._began is None or self._is_full
+        if waits or not isinstance(item, Arrived) or item.channel != Channel.SPACES:
+            return (yield self.handle(item, now))
+        for outcomes in arrived_in_steps(self._spaces, item.peer, item.data, now):
+            yield self._effects([*outcomes], now)
+
+    def _effects(self, outcomes: Sequence[Outcome], now: Moment) -> list[Effect]:
+        """What outcomes come to, in the order in which it is carried out."""
         if not outcomes:
             return []
         effects = self._settle(outcomes, now)

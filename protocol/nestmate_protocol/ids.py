@@ -7,7 +7,7 @@ their own world, libp2p's. This file knows nothing of how identifiers come about
 
 from base64 import b32encode
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import ClassVar, Final, Self
 
 from nestmate_protocol.errors import LocalError
@@ -23,6 +23,7 @@ _TO_CHARSET: Final = bytes.maketrans(bytes(range(32)), _CHARSET.encode())
 _BECH32M: Final = 0x2BC830A3
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM_CHARS: Final = 6
+_TEXTS_REMEMBERED: Final = 1_024  # events name the same few again and again
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _ED25519_MULTIHASH: Final = bytes.fromhex("002408011220")
 
@@ -167,6 +168,7 @@ def _expand(prefix: str) -> list[int]:
     return [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
 
 
+@lru_cache(maxsize=_TEXTS_REMEMBERED)
 def _bech32m_encode(prefix: str, raw: bytes) -> str:
     data = b32encode(raw).rstrip(b"=").translate(_TO_VALUES)
     check = _polymod(data + bytes(_CHECKSUM_CHARS), _polymod_of(prefix)) ^ _BECH32M

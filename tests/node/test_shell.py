@@ -18,6 +18,7 @@ from nestmate.network.memory import MemoryNetwork, Switchboard
 from nestmate.node.assembly import SystemClock
 from nestmate.node.shell import Shell
 from nestmate.store.ahead import Ahead
+from nestmate.store.base import Write
 from nestmate.store.memory import MemoryDisk
 from nestmate_protocol.core import Core, Identity, Settings
 from nestmate_protocol.directory.requests import AddSkill, ShowStatus, StatusView
@@ -26,6 +27,7 @@ from nestmate_protocol.friends.requests import CreateInvite, Invited, Joined, Jo
 from nestmate_protocol.identity.cards import SkillOffer
 from nestmate_protocol.identity.log import begin_log
 from nestmate_protocol.ids import NetworkId, TaskId
+from nestmate_protocol.inputs import Wakeup
 from nestmate_protocol.keys import (
     SigningKey,
     host_peer,
@@ -153,6 +155,26 @@ async def test_what_the_disk_refused_is_written_when_it_takes_it_again() -> None
             await shell.ask(AddSkill(SkillOffer("kept")))
         await shell.ask(CreateInvite())
         assert any(b"kept" in value for _, value in shell._store.scan(b"d/"))
+
+
+async def test_what_much_comes_to_is_written_bit_by_bit_within_a_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = [[Save(((b"x/%d" % n, b""),) * 200, durable=False)] for n in range(5)]
+    written: list[int] = []
+    async with open_shell(Switchboard(), MemoryDisk()) as shell:
+        await shell.ask(CreateInvite())
+        write = shell._store.write
+
+        def note(batch: list[Write], *, durable: bool) -> None:
+            written.append(len(batch))
+            write(batch, durable=durable)
+
+        monkeypatch.setattr(shell._store, "write", note)
+        monkeypatch.setattr(shell._core, "steps", lambda *_: iter(steps))
+        await shell._go_round([Wakeup()])
+        monkeypatch.undo()
+    assert written == [400, 400, 200]
 
 
 async def test_whoever_only_reads_is_answered_though_the_round_is_refused() -> None:

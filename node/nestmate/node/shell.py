@@ -2,7 +2,8 @@
 
 Everything that happens becomes an input, the core answers with effects, and the loop
 carries out each round in three steps: durable, then visible, then answered. All saves
-of a round share one batch (group commit). While the disk refuses, the core is told so,
+of a round share one batch (group commit), unless they are so many that writing them
+in one go would hold up the doors. While the disk refuses, the core is told so,
 what it still asks to save is kept here, and nothing that must follow a save happens
 before that save. This file decides nothing: it knows neither what an input means nor
 why an effect was asked for.
@@ -12,7 +13,14 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,7 +76,11 @@ from nestmate_protocol.inputs import (
     Request,
     Wakeup,
 )
-from nestmate_protocol.limits import COMMIT_RECORDS_MAX, INBOX_ITEMS_MAX
+from nestmate_protocol.limits import (
+    COMMIT_RECORDS_MAX,
+    COMMIT_ROWS_MAX,
+    INBOX_ITEMS_MAX,
+)
 
 _log = logging.getLogger("nestmate.node")
 
@@ -201,12 +213,19 @@ class Shell:
 
     async def _go_round(self, inputs: Sequence[Input]) -> None:
         steps: list[Sequence[Effect]] = []
+        rows = 0
         asked = any(isinstance(item, Ask) for item in inputs)
         if asked or self._backlog.is_due(self._clock.now().mono_ms):
             steps.append(await self._try_again())
         for item in inputs:
-            steps.append(self._handle(item))
-            await trio.lowlevel.checkpoint()  # a full round must not hold up doors
+            for step in self._steps(item):
+                steps.append(step)
+                rows += _hasty_rows(step)
+                await trio.lowlevel.checkpoint()  # a full round must not hold up doors
+                if rows >= COMMIT_ROWS_MAX:  # nor must writing what it comes to
+                    await self._carry_out(steps)
+                    await trio.lowlevel.checkpoint()
+                    steps, rows = [], 0
         await self._carry_out(steps)
 
     async def _gather(self) -> list[Input]:
@@ -230,10 +249,14 @@ class Shell:
             return limit
         return min(limit, max(0.0, (due_ms - self._clock.now().mono_ms) / 1000))
 
-    def _handle(self, item: Input) -> list[Effect]:
-        """One step of the core; a bug in it costs one input, not the node."""
+    def _steps(self, item: Input) -> Iterator[list[Effect]]:
+        """The core, step by step; a bug in it costs one input, not the node."""
         try:
-            effects = self._core.handle(item, self._clock.now())
+            for effects in self._core.steps(item, self._clock.now()):
+                for effect in effects:
+                    if isinstance(effect, Save):
+                        self._ahead.promise(effect.writes)
+                yield effects
         except Exception as bug:  # noqa: BLE001 - the guarded border of the core
             self.crashes += 1
             _log.error(
@@ -242,13 +265,7 @@ class Shell:
             if isinstance(item, Ask):
                 sentence = f"this is a bug in nestmate: {bug!r}"
                 hint = "look into the log and report it"
-                return [Reply(item.request, Refusal(Code.FAILED, sentence, hint))]
-            return []
-        else:
-            for effect in effects:
-                if isinstance(effect, Save):
-                    self._ahead.promise(effect.writes)
-            return effects
+                yield [Reply(item.request, Refusal(Code.FAILED, sentence, hint))]
         finally:
             if isinstance(item, PeerDown):
                 self._mailroom.forget(item.peer)
@@ -305,7 +322,7 @@ class Shell:
         """Tell the core, and show its alarm at once: it cannot be written now."""
         self._backlog.refused(trouble, self._clock.now().mono_ms)
         sys.dont_write_bytecode = True  # half of a cached module breaks its imports
-        step, now = self._handle(DiskFull(trouble)), self._clock.now()
+        step, now = _flat(self._steps(DiskFull(trouble))), self._clock.now()
         notices = [each for each in step if isinstance(each, Notify)]
         for alarm in notices[:1]:
             self._backlog.hold(self.events.alarm(alarm, now))
@@ -333,7 +350,7 @@ class Shell:
         sys.dont_write_bytecode = self._keeps_no_code
         self._show(self._backlog.written())
         self.events.tell()
-        return self._handle(DiskRoom(self.events.left_out))
+        return _flat(self._steps(DiskRoom(self.events.left_out)))
 
     def _answer(
         self, step: Iterable[Effect], trouble: DiskFullError | None = None
@@ -389,6 +406,16 @@ class Shell:
     ) -> None:
         async with self._lookups:
             await verb(*args)
+
+
+def _flat(steps: Iterable[Sequence[Effect]]) -> list[Effect]:
+    return [effect for step in steps for effect in step]
+
+
+def _hasty_rows(effects: Iterable[Effect]) -> int:
+    """How many rows are to be written that nobody waits for."""
+    saves = [each for each in effects if isinstance(each, Save) and not each.durable]
+    return sum(len(save.writes) for save in saves)
 
 
 def _is_durable(step: Iterable[Effect]) -> bool:

@@ -7,17 +7,18 @@ of our own is in it, before anybody hears of it. Which agent is at which peer it
 through the port ``Agents``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nestmate_protocol.clocks import Moment, patience_ms
 from nestmate_protocol.codec import plain
-from nestmate_protocol.effects import Code, Effect, Notify, Refusal, Reply
-from nestmate_protocol.errors import LocalError
+from nestmate_protocol.effects import Code, Effect, Notify, Refusal, Reply, Strike
+from nestmate_protocol.errors import LocalError, RemoteError
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.identity.log import IdentityLog
 from nestmate_protocol.ids import Address, NetworkId, PeerId, SpaceId
 from nestmate_protocol.keys import SigningKey
+from nestmate_protocol.limits import OPS_PER_STEP_MAX
 from nestmate_protocol.spaces import catalogue as listings_kept
 from nestmate_protocol.spaces.belonging import Belonging
 from nestmate_protocol.spaces.catalogue import Catalogue, Listing
@@ -44,6 +45,7 @@ from nestmate_protocol.spaces.requests import (
 from nestmate_protocol.spaces.seeking import Seeking
 from nestmate_protocol.spaces.sweeping import STEP_MS
 from nestmate_protocol.spaces.sync.floor import Offered
+from nestmate_protocol.spaces.sync.frames import Ops, SpacesFrame, unpack
 from nestmate_protocol.spaces.sync.sessions import Sessions
 from nestmate_protocol.spaces.telling import notices
 
@@ -138,11 +140,16 @@ class Spaces:
         """Nobody waits for this request's answer any more."""
         self._comparisons.abandon(request)
 
-    def arrived(self, peer: PeerId, data: bytes, now: Moment) -> list[Outcome]:
-        """One frame of the SPACES channel; RemoteError if no honest node sends it."""
+    def arrived(
+        self, peer: PeerId, said: bytes | SpacesFrame, now: Moment
+    ) -> list[Outcome]:
+        """One frame of the SPACES channel, as bytes or read already.
+
+        RemoteError if no honest node sends it.
+        """
         self._copies.now = now
         outcomes: list[Outcome] = []
-        for told in self._sessions.arrived(peer, data, now):
+        for told in self._sessions.arrived(peer, said, now):
             outcomes += self._offered(told) if isinstance(told, Offered) else [told]
         return [*outcomes, *self._settle(now)]
 
@@ -289,6 +296,27 @@ class Spaces:
         agreed_ms = self._sessions.company.agreed_ms(space)
         synced_ms = 0 if agreed_ms is None else now.wall_ms - now.mono_ms + agreed_ms
         return len(self._sessions.company.members(space)), synced_ms
+
+
+def arrived_in_steps(
+    spaces: Spaces, peer: PeerId, data: bytes, now: Moment
+) -> Iterator[list[Outcome]]:
+    """What ``Spaces.arrived`` does, but many ops are taken in a few at a time.
+
+    A frame no honest node sends is a strike, and but one whatever is wrong in it.
+    """
+    struck = False
+    try:
+        frame = unpack(data)
+        parts = frame.parts(OPS_PER_STEP_MAX) if isinstance(frame, Ops) else [frame]
+        for part in parts:
+            outcomes = spaces.arrived(peer, part, now)
+            if struck:
+                outcomes = [each for each in outcomes if not isinstance(each, Strike)]
+            struck = struck or any(isinstance(each, Strike) for each in outcomes)
+            yield outcomes
+    except RemoteError as error:
+        yield [] if struck else [Strike(peer, error.fault)]
 
 
 def _effects(told: Iterable[Effect | Offered]) -> list[Outcome]:

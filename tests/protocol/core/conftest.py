@@ -257,11 +257,13 @@ class Village:
         return request
 
     def give(self, home: Home, item: Input) -> list[Effect]:
-        effects = home.core.handle(item, self.now)
-        home.done += effects
-        for effect in effects:
-            self.carry_out(home, effect)
-        return effects
+        done = []
+        for effects in home.core.steps(item, self.now):
+            done += effects
+            for effect in effects:
+                self.carry_out(home, effect)
+        home.done += done
+        return done
 
     def settle(self) -> None:
         """Deliver everything that is on its way."""

@@ -4,9 +4,11 @@ from hashlib import sha256
 
 import pytest
 
-from nestmate_protocol.effects import Code, Refusal, Save
+from nestmate_protocol.effects import Channel, Code, Notify, Refusal, Save, Strike
 from nestmate_protocol.grants import Rights
 from nestmate_protocol.ids import SpaceId
+from nestmate_protocol.inputs import Arrived
+from nestmate_protocol.limits import OPS_PER_STEP_MAX
 from nestmate_protocol.spaces.engine.changes import Verdict
 from nestmate_protocol.spaces.members import read_grant_name
 from nestmate_protocol.spaces.ops import Mutation, Type
@@ -33,6 +35,7 @@ from nestmate_protocol.spaces.requests import (
     SyncSpace,
     WriteChanges,
 )
+from nestmate_protocol.spaces.sync.frames import Ops, pack
 
 WRITER = Rights.READ | Rights.WRITE
 
@@ -79,6 +82,40 @@ def test_a_write_is_durable_before_it_is_told_or_answered(garden):
     first = ann.done[before:][0]
     assert isinstance(first, Save)
     assert first.durable
+
+
+def told_of_at_once(home):
+    """How many ops each step of a home tells of, noted from now on."""
+    noted, steps = [], home.core.steps
+
+    def spied(item, now):
+        for effects in steps(item, now):
+            noted.append(sum(isinstance(e, Notify) for e in effects))
+            yield effects
+
+    home.core.steps = spied
+    return noted
+
+
+def test_many_ops_are_taken_in_a_few_at_a_time_and_come_to_the_same(garden):
+    village, ann, bob = garden
+    village.cut(ann, bob)
+    for number in range(3 * OPS_PER_STEP_MAX):
+        put(ann, f"beds/{number}", b"beans")
+    noted = told_of_at_once(bob)
+    village.mend()
+    village.wait(60)
+    assert state(bob) == state(ann)
+    assert max(noted) == OPS_PER_STEP_MAX
+
+
+def test_a_frame_that_is_wrong_in_all_its_parts_is_one_strike(garden):
+    _, ann, bob = garden
+    link = bob.core._spaces._sessions._floor.links[ann.peer]
+    [number] = link.their_numbers
+    wrong = Ops(number, 0, tuple(b"%d" % n for n in range(2 * OPS_PER_STEP_MAX)))
+    bob.feed(Arrived(ann.peer, Channel.SPACES, pack(wrong)))
+    assert len(bob.did(Strike)) == 1
 
 
 def test_what_two_write_apart_stands_side_by_side_until_one_settles_it(garden):

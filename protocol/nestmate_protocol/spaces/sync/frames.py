@@ -6,9 +6,10 @@ sender's choice after that. Ops travel as their authors signed them; nothing els
 signed but the proof. This file knows nothing of what is done about a frame.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import IntEnum, unique
-from typing import Final
+from typing import Final, Self
 
 from nestmate_protocol.codec import Encodable, Fields, Value, decode, encode, row
 from nestmate_protocol.errors import Fault, RemoteError
@@ -107,11 +108,20 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Ops:
-    """Ops you lack; ``run`` is 0 for those that came up outside a run."""
+    """Ops you lack; ``run`` is 0 for those that came up outside a run.
+
+    ``goes_on`` is never on the wire: these are more of a frame that was taken apart.
+    """
 
     number: int
     run: int
     ops: tuple[bytes, ...]
+    goes_on: bool = False
+
+    def parts(self, ops_max: int) -> Iterator[Self]:
+        """The same in parts of so many ops, the first of them as if it were all."""
+        for at in range(0, len(self.ops), ops_max):
+            yield replace(self, ops=self.ops[at : at + ops_max], goes_on=at > 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class Receiving:
     def hear_ops(self, link: Link, said: Ops, now: Moment) -> list[Outcome]:
         """Ops we lack, as the peer thinks."""
         space = link.space_called(said.number)
-        link.credit.receive()
+        if not said.goes_on:
+            link.credit.receive()
         if self._floor.rests:
             return []  # without more credit the peer stops; a run brings them again
         outcomes: list[Outcome] = []

@@ -26,6 +26,7 @@ from nestmate_protocol.spaces.sync.frames import (
     Ops,
     Proof,
     Ranges,
+    SpacesFrame,
     State,
     Tags,
     unpack,
@@ -98,12 +99,17 @@ class Sessions:
 
     # --- what happens
 
-    def arrived(self, peer: PeerId, data: bytes, now: Moment) -> list[Outcome]:
-        """One frame of the SPACES channel; RemoteError if no honest node sends it."""
+    def arrived(
+        self, peer: PeerId, said: bytes | SpacesFrame, now: Moment
+    ) -> list[Outcome]:
+        """One frame of the SPACES channel, as bytes or read already.
+
+        RemoteError if no honest node sends it.
+        """
         link = self._floor.links.get(peer)
         if link is None:
             return []
-        frame = unpack(data)
+        frame = unpack(said) if isinstance(said, bytes) else said
         if link.them is None and not isinstance(frame, Hello | Offer):
             return []  # it belongs to a connection that we do not have any more
         runs, receiving = self._runs, self._receiving
