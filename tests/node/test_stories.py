@@ -169,6 +169,26 @@ def test_a_task_outlives_its_issuer_and_its_result_waits_for_it(nests, until):
     assert (told(bob, task) + told(cyd, task)).count("claim.granted") == 1
 
 
+def test_delegates_give_an_exclusive_task_away_once_while_its_issuer_is_gone(nests, until):
+    ada, bob, cyd = map(nests, ("ada10", "bob10", "cyd10"))
+    friends(ada, bob, cyd)
+    until(lambda: reaches(bob, address(cyd)))
+    once = ("--exclusive", "--delegate", address(bob), "--delegate", address(cyd))
+    order = ("--urgency", "0.9", "--ttl", "1h", "--body", '"pay"', *once)
+    task = ada.ask("signal", "deposit", "till", *order)["task"]
+    until(lambda: sensed(bob, task) and sensed(cyd, task))
+    kill(ada)
+    upper = ("till", "tr", "a-z", "A-Z")
+    with working(bob, *upper), working(cyd, *upper):
+        until(lambda: "PAY" in {shown(bob, task).result, shown(cyd, task).result})
+        ada.up()
+        until(lambda: shown(ada, task).status == "done")
+    assert (shown(ada, task).result, shown(ada, task).generation) == ("PAY", 1)
+    assert (told(bob, task) + told(cyd, task)).count("claim.granted") == 1
+    holder = shown(ada, task).holder
+    assert {each.holder for each in shown(ada, task).delegates} <= {holder, None}
+
+
 def test_a_slow_worker_says_how_long_it_holds_back_and_keeps_its_word(nests, until):
     ada, bob, cyd = map(nests, ("ada9", "bob9", "cyd9"))
     friends(ada, bob, cyd)

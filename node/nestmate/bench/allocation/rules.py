@@ -22,6 +22,15 @@ from nestmate.bench.allocation.stage import Rule, Stage
 from nestmate.bench.allocation.worlds import make_world
 from nestmate_protocol.signals.parameters import RULE
 
+# Twice as many are told at once, a flash no more than others, and all have twice as long
+# to answer before more are told.
+WIDE: Final = replace(
+    RULE,
+    reach_min=2 * RULE.reach_min,
+    flash_reach=1,
+    reinforce_ms_min=2 * RULE.reinforce_ms_min,
+    reinforce_size_share=2 * RULE.reinforce_size_share,
+)
 LATE_RESERVATIONS: Final = 8
 ANNOUNCED: Final = 10
 TWO: Final = 2
@@ -40,7 +49,7 @@ RULES: Final = {
     "oracle": Player("oracle", Oracle),
     "central": Player("central dispatcher", Dispatcher),
     "signals": Player("signals", Boards),
-    "signals16": Player("signals, F 16", lambda: Boards(replace(RULE, reach_min=16))),
+    "signals16": Player("signals, F 16", lambda: Boards(WIDE)),
     "ranked": Player(
         "signals, by rank", lambda: Boards(replace(RULE, urgency_by_rank=True))
     ),
