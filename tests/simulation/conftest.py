@@ -5,6 +5,7 @@ remembered because all nodes of a world live in one process: what one of them fo
 well signed is, to the byte, what the next one would find. Neither knows the protocol.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,10 +41,10 @@ class Puppet:
         self.react: Callable[[Input], list[Effect]] = lambda _: []
         self.wakeup: int | None = None
 
-    def handle(self, item: Input, now: Moment) -> list[Effect]:
+    def steps(self, item: Input, now: Moment) -> Iterator[list[Effect]]:
         self.seen.append(item)
         self.now = now
-        return self.react(item)
+        yield self.react(item)
 
     def next_wakeup(self) -> int | None:
         return self.wakeup

@@ -7,7 +7,7 @@ signature that does not fit. This file judges nothing.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -82,14 +82,13 @@ class Hostile:
         self._dice = dice
         self._due_ms = 0
 
-    def handle(self, item: Input, now: Moment) -> list[Effect]:
+    def steps(self, item: Input, now: Moment) -> Iterator[list[Effect]]:
         """Do what an honest core would, and something else if it is time."""
-        effects = self._inner.handle(item, now)
+        yield from self._inner.steps(item, now)
         if self._due_ms <= now.mono_ms:
             self._due_ms = now.mono_ms + self._dice.between(PAUSE_MS_MIN, PAUSE_MS_MAX)
             if not self._loot.quiet:
-                effects = effects + self._attack()
-        return effects
+                yield self._attack()
 
     def next_wakeup(self) -> int | None:
         """When the core inside or the next attack is due."""

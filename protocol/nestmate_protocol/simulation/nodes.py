@@ -36,8 +36,8 @@ Answer = Callable[[object], None]
 class Brain(Protocol):
     """What the world runs in a node: the real core, or a twin of it in a test."""
 
-    def handle(self, item: Input, now: Moment, /) -> list[Effect]:
-        """Take one input and say what it causes."""
+    def steps(self, item: Input, now: Moment, /) -> Iterator[list[Effect]]:
+        """Take one input and say bit by bit what it causes."""
         ...
 
     def next_wakeup(self) -> int | None:
@@ -146,6 +146,7 @@ class Node:
         self._inbox: deque[Input] = deque()
         self._held: list[Action] = []
         self._committing: list[Effect] | None = None
+        self._underway: tuple[Input, Iterator[list[Effect]]] | None = None
         self._wake_ms: int | None = None
         self._due_mono_ms: int | None = None
         self._restless = 0
@@ -186,7 +187,7 @@ class Node:
         self.core = None
         self.paused = False
         self.fuse = self._committing = self._wake_ms = self._due_mono_ms = None
-        self.withheld = None
+        self.withheld = self._underway = None
         self._inbox.clear()
         self._held.clear()
         self.questions.clear()
@@ -253,9 +254,17 @@ class Node:
         self.later(delay_ms, partial(self.give, item))
 
     def _work(self) -> None:
-        while self._inbox and self.core is not None and self._committing is None:
-            item = self._inbox.popleft()
-            effects = self.core.handle(item, self.now)
+        while self.core is not None and self._committing is None:
+            if self._underway is None:
+                if not self._inbox:
+                    return
+                item = self._inbox.popleft()
+                self._underway = item, self.core.steps(item, self.now)
+            item, steps = self._underway
+            effects = next(steps, None)
+            if effects is None:
+                self._underway = None
+                continue
             self._due_mono_ms = self.core.next_wakeup()
             tell = partial(self._tell, item, effects)
             self._timeline.note(self.name, type(item).__name__, tell)
