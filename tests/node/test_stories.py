@@ -169,7 +169,7 @@ def test_a_task_outlives_its_issuer_and_its_result_waits_for_it(nests, until):
     assert (told(bob, task) + told(cyd, task)).count("claim.granted") == 1
 
 
-def test_delegates_give_an_exclusive_task_away_once_while_its_issuer_is_gone(nests, until):
+def test_delegates_give_a_task_away_once_while_its_issuer_is_gone(nests, until):
     ada, bob, cyd = map(nests, ("ada10", "bob10", "cyd10"))
     friends(ada, bob, cyd)
     until(lambda: reaches(bob, address(cyd)))

@@ -21,6 +21,7 @@ from nestmate_protocol.spaces.engine.changes import (
     Voided,
 )
 from nestmate_protocol.spaces.ops import Dot, op_of
+from nestmate_protocol.spaces.typenames import word_of
 from nestmate_protocol.spaces.versions import version_of
 
 Names = Mapping[DeviceKey, Address]
@@ -38,7 +39,7 @@ def notices(copy: Copy, changes: Iterable[Change], names: Names) -> Iterator[Not
                     standing = copy.engine.ops.author_of(op)
                     yield notice(
                         copy, "space.changed", standing, names,
-                        path=path, type=kind.name.lower(), ref=version_of([dot]),
+                        path=path, type=word_of(kind), ref=version_of([dot]),
                     )  # fmt: skip
             case ConflictOpened(path):
                 yield notice(copy, "conflict.opened", None, names, path=path)

@@ -22,8 +22,8 @@ from nestmate.bench.allocation.stage import Rule, Stage
 from nestmate.bench.allocation.worlds import make_world
 from nestmate_protocol.signals.parameters import RULE
 
-# Twice as many are told at once, a flash no more than others, and all have twice as long
-# to answer before more are told.
+# Twice as many are told at once, of a flash no more than of others, and all have twice
+# as long to answer before more are told.
 WIDE: Final = replace(
     RULE,
     reach_min=2 * RULE.reach_min,

@@ -36,7 +36,6 @@ from nestmate.operations.documents import (
 from nestmate.operations.forms import from_bytes, plain, seconds, to_bytes
 from nestmate.operations.perform import Caller, Node
 from nestmate.operations.runs.asking import answer
-from nestmate.operations.typenames import type_of, word_of
 from nestmate.texts import format_time
 from nestmate_protocol.directory.requests import AgentView, WhoIs
 from nestmate_protocol.ids import Address, DeviceKey
@@ -44,6 +43,7 @@ from nestmate_protocol.limits import EPHEMERAL_TTL_MS_MAX, VALUE_BYTES_MAX
 from nestmate_protocol.spaces import requests as core
 from nestmate_protocol.spaces.ops import Type
 from nestmate_protocol.spaces.reading import places_above
+from nestmate_protocol.spaces.typenames import type_of, word_of
 
 _LASTS_MAX = 366 * 24 * 3_600.0
 _FIRST = {

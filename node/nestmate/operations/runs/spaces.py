@@ -33,13 +33,13 @@ from nestmate.operations.spaces import (
     SpaceSync,
     SpaceSynced,
 )
-from nestmate.operations.typenames import type_of, word_of
 from nestmate_protocol.directory.requests import AgentView, WhoIs
 from nestmate_protocol.friends.requests import ContactViews, ListContacts
 from nestmate_protocol.grants import ALL_RIGHTS, Rights
 from nestmate_protocol.ids import Address, RecordId
 from nestmate_protocol.spaces import requests as core
 from nestmate_protocol.spaces.ops import Type
+from nestmate_protocol.spaces.typenames import type_of, word_of
 
 _RIGHTS = {
     "read": Rights.READ,

@@ -1,6 +1,6 @@
 """The short words people use for types of documents.
 
-This file knows no operation.
+This file knows nothing of what a type does.
 """
 
 from nestmate_protocol.spaces.ops import Type
