@@ -91,6 +91,19 @@ def known_to(ada, *workers) -> bool:
     return {address(each) for each in workers} <= finds(ada, "dig")
 
 
+def outlive(issuer, workers, task: str, until) -> None:
+    """Two do a task in capitals while its issuer is dead, which then hears of it."""
+    until(lambda: all(sensed(each, task) for each in workers))
+    upper = (shown(issuer, task).skill, "tr", "a-z", "A-Z")
+    kill(issuer)
+    with contextlib.ExitStack() as hands:
+        for each in workers:
+            hands.enter_context(working(each, *upper))
+        until(lambda: any(shown(each, task).result for each in workers))
+        issuer.up()
+        until(lambda: shown(issuer, task).status == "done")
+
+
 def untouched(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Every file below a folder, with its mode and what is in it."""
     files = [file for file in folder.rglob("*") if file.is_file()]
@@ -157,13 +170,7 @@ def test_a_task_outlives_its_issuer_and_its_result_waits_for_it(nests, until):
     until(lambda: known_to(ada, bob, cyd) and reaches(bob, address(cyd)))
     order = ("--urgency", "0.9", "--ttl", "1h", "--body", '"help"')
     task = ada.ask("signal", "deposit", "dig", *order)["task"]
-    until(lambda: sensed(bob, task) and sensed(cyd, task))
-    kill(ada)
-    upper = ("dig", "tr", "a-z", "A-Z")
-    with working(bob, *upper), working(cyd, *upper):
-        until(lambda: "HELP" in {shown(bob, task).result, shown(cyd, task).result})
-        ada.up()
-        until(lambda: shown(ada, task).status == "done")
+    outlive(ada, (bob, cyd), task, until)
     assert shown(ada, task).result == "HELP"
     assert told(ada, task).count("task.done") == 1
     assert (told(bob, task) + told(cyd, task)).count("claim.granted") == 1
@@ -176,13 +183,7 @@ def test_delegates_give_a_task_away_once_while_its_issuer_is_gone(nests, until):
     once = ("--exclusive", "--delegate", address(bob), "--delegate", address(cyd))
     order = ("--urgency", "0.9", "--ttl", "1h", "--body", '"pay"', *once)
     task = ada.ask("signal", "deposit", "till", *order)["task"]
-    until(lambda: sensed(bob, task) and sensed(cyd, task))
-    kill(ada)
-    upper = ("till", "tr", "a-z", "A-Z")
-    with working(bob, *upper), working(cyd, *upper):
-        until(lambda: "PAY" in {shown(bob, task).result, shown(cyd, task).result})
-        ada.up()
-        until(lambda: shown(ada, task).status == "done")
+    outlive(ada, (bob, cyd), task, until)
     assert (shown(ada, task).result, shown(ada, task).generation) == ("PAY", 1)
     assert (told(bob, task) + told(cyd, task)).count("claim.granted") == 1
     holder = shown(ada, task).holder
