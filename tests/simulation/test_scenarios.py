@@ -1,7 +1,8 @@
 """Every promise holds in every scenario, for a fast share of seeds.
 
-NESTMATE_SEED moves to other seeds, NESTMATE_SEEDS takes more or fewer of them. A
-failure prints the whole report, which names the seed.
+NESTMATE_SEED moves to other seeds, NESTMATE_SEEDS takes more or fewer of them; what is
+committed is held to 300 (`.ci/run`). A failure prints the whole report, which names the
+seed.
 """
 
 import os
@@ -11,7 +12,7 @@ import pytest
 from nestmate_protocol.errors import LocalError
 from nestmate_protocol.simulation import SCENARIOS, run
 
-SEEDS = int(os.environ.get("NESTMATE_SEEDS", "300"))
+SEEDS = int(os.environ.get("NESTMATE_SEEDS", "100"))
 CHUNK = 10
 SWARM_SHARE = 0.6
 # Seeds that once found something, and what it was.
