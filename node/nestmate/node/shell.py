@@ -279,7 +279,7 @@ class Shell:
         round that finds the disk full nothing is seen yet: what one step wants done may
         tell of what another has to save. Once the core knows, it may not.
         """
-        effects = [effect for step in steps for effect in step]
+        effects = _flat(steps)
         notices = [effect for effect in effects if isinstance(effect, Notify)]
         saves = [effect for effect in effects if isinstance(effect, Save)]
         writes = [write for save in saves for write in save.writes]
